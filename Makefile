@@ -1,0 +1,52 @@
+# make dev | demo | test | lab | lint | format | bench | lock | clean
+# Everything is made in .venv and build/; the only thing a fresh Debian machine needs is python3 with its venv module.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+# The newest supported Python that really starts (a version manager's shim may be there and refuse).
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help dev demo test lab lint format bench lock clean
+
+help:
+	@sed -n '1,2p' Makefile | sed 's/^# //'
+
+dev: $(STAMP)
+
+$(STAMP): requirements/dev.txt requirements/worker.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "smime-sync needs Python 3.11 or later with its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	echo "Setting up .venv with $$($(BIN)/python --version) (once) ..."
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	# The worker library declares Python 3.13; it runs on 3.11 and 3.12 as well, without its own pins.
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --ignore-requires-python -r requirements/worker.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+
+format: dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Locks hold hashes and no registry's name; --universal writes the markers for each Python version.
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
+lock:
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv; $(BIN)/pip install --quiet uv; }
+	$(LOCK) --python-version 3.11 pyproject.toml --extra function -o requirements.txt
+	$(LOCK) --python-version 3.11 pyproject.toml --extra agent -o requirements/agent.txt
+	$(LOCK) --python-version 3.11 pyproject.toml --extra dev requirements/build.in -o requirements/dev.txt
+	$(LOCK) --python-version 3.13 --no-deps requirements/worker.in -o requirements/worker.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,32 @@
+"""An event: what the agent tells the cloud. It is state, not a difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sync.core.identity import Watermark
+from sync.core.person import Person
+
+
+class Cause(StrEnum):
+    """Why somebody asked to look at a person again. It never changes what is decided."""
+
+    CHANGE = "change"
+    FULL_IMPORT = "full-import"
+    RECONCILIATION = "reconciliation"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One person's whole state at `watermark`. Handling it twice, late, or after a newer one is harmless."""
+
+    id: str
+    source: str
+    time: datetime
+    watermark: Watermark
+    person: Person
+    cause: Cause = Cause.CHANGE
+    replays: int = 0

@@ -1,0 +1,81 @@
+"""The heart: what to write, as set algebra over the values of each attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sync.core.person import Attribute, Values, fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """Fingerprints of the values that we published, per attribute. Whatever else is there is foreign."""
+
+    user_certificate: frozenset[str] = frozenset()
+    user_smime_certificate: frozenset[str] = frozenset()
+
+    def __getitem__(self, attribute: Attribute) -> frozenset[str]:
+        return self.user_certificate if attribute is Attribute.USER_CERTIFICATE else self.user_smime_certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one recipient holds, what it should hold, and whose each value is.
+
+    `claim` is what the ledger must call managed before the write, `settled` what it must call managed after it.
+    """
+
+    current: Values
+    after: Values
+    foreign: Values
+    claim: Managed
+    settled: Managed
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to write: the recipient holds what it should."""
+        return self.current == self.after
+
+    @property
+    def changes(self) -> Mapping[Attribute, tuple[bytes, ...]]:
+        """The whole new list of each attribute that differs: Exchange replaces lists, it does not merge."""
+        return MappingProxyType(
+            {
+                attribute: self.after[attribute]
+                for attribute in Attribute
+                if self.after[attribute] != self.current[attribute]
+            }
+        )
+
+    @property
+    def added(self) -> Values:
+        """Values that the write brings."""
+        return _each(lambda attribute: set(self.after[attribute]) - set(self.current[attribute]))
+
+    @property
+    def withdrawn(self) -> Values:
+        """Values that the write takes away; each was published by us."""
+        return _each(lambda attribute: set(self.current[attribute]) - set(self.after[attribute]))
+
+
+def plan(*, selected: Values, current: Values, managed: Managed) -> Plan:
+    """Plan the write that makes `current` hold `selected` and every foreign value.
+
+    Per attribute: foreign = current − managed; after = selected ∪ foreign. A value that somebody else had already
+    published and that is selected too stays theirs: we never withdraw what we did not bring.
+    """
+    foreign = _each(lambda a: {value for value in current[a] if fingerprint(value) not in managed[a]})
+    after = _each(lambda a: {*selected[a], *foreign[a]})
+    brought = _marks(lambda a: managed[a] | {fingerprint(value) for value in selected[a] if value not in current[a]})
+    settled = _marks(lambda a: brought[a] & {fingerprint(value) for value in selected[a]})
+    return Plan(current=current, after=after, foreign=foreign, claim=brought, settled=settled)
+
+
+def _each(values: Callable[[Attribute], Iterable[bytes]]) -> Values:
+    return Values.of(values(Attribute.USER_CERTIFICATE), values(Attribute.USER_SMIME_CERTIFICATE))
+
+
+def _marks(fingerprints: Callable[[Attribute], frozenset[str]]) -> Managed:
+    return Managed(fingerprints(Attribute.USER_CERTIFICATE), fingerprints(Attribute.USER_SMIME_CERTIFICATE))

@@ -1,0 +1,46 @@
+"""The Office 365 object that holds the certificates, as Exchange Online shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sync.core.person import Values
+
+
+class RecipientKind(StrEnum):
+    """Decides the cmdlet that writes: Set-Mailbox, Set-MailUser or Set-MailContact."""
+
+    MAILBOX = "mailbox"
+    MAIL_USER = "mail-user"
+    MAIL_CONTACT = "mail-contact"
+
+
+class Owner(StrEnum):
+    """Who owns the two attributes of a recipient (facts.md, section 2)."""
+
+    CLOUD = "cloud"
+    CLOUD_MANAGED = "cloud-managed"
+    ON_PREMISES = "on-premises"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One recipient and what it holds now.
+
+    `id` is the ExternalDirectoryObjectId; `addresses` are its SMTP addresses without prefix, the primary one first.
+    """
+
+    id: str
+    kind: RecipientKind
+    addresses: tuple[str, ...]
+    directory_synchronised: bool = False
+    cloud_managed: bool = False
+    values: Values = Values()
+
+    @property
+    def owner(self) -> Owner:
+        """A directory-synchronised recipient belongs to Entra Connect unless it was moved to the cloud."""
+        if not self.directory_synchronised:
+            return Owner.CLOUD
+        return Owner.CLOUD_MANAGED if self.cloud_managed else Owner.ON_PREMISES

@@ -1,0 +1,94 @@
+"""What the ledger remembers: a record per person, a failure per message that did not succeed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sync.core.findings import Finding
+from sync.core.identity import Watermark
+from sync.core.person import Attribute
+from sync.core.plan import Managed
+
+
+class Status(StrEnum):
+    """How handling an event ended. None of them is retried."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+    MANAGED_ON_PREMISES = "managed-on-premises"
+    GONE = "gone"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One value of the event and what became of it, without its bytes.
+
+    `fingerprint` names the attribute value, `certificate` the leaf judged in it (both SHA-256, hex).
+    """
+
+    attribute: Attribute
+    fingerprint: str
+    certificate: str | None = None
+    published: bool = False
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The value in which handling one event ends; a refused certificate is an ordinary outcome.
+
+    `reason` is the error code of a failure, `detail` its sentence. `added` and `withdrawn` are fingerprints.
+    `seconds` is the time from the change to the end of handling.
+    """
+
+    status: Status
+    at: datetime
+    anchor: str | None = None
+    watermark: Watermark | None = None
+    cause: str | None = None
+    judged: tuple[Judged, ...] = ()
+    added: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    foreign: int = 0
+    reason: str | None = None
+    detail: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What we know of one person: the key is `anchor` (the ImmutableId).
+
+    `managed` names what we published. `claimed_until` says that a processor is writing for this person until then
+    (UTC); it ends by itself, so a killed processor blocks nobody for longer. `event` is the last event handled, as it
+    was sent. `version` is the ledger's own mark for compare-and-swap; None means that the record is not stored yet.
+    """
+
+    anchor: str
+    watermark: Watermark | None = None
+    recipient: str | None = None
+    managed: Managed = Managed()
+    claimed_until: datetime | None = None
+    outcome: Outcome | None = None
+    event: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A message that did not succeed, kept until somebody replays or dismisses it.
+
+    `body` is the message as it was received, undecodable ones included.
+    """
+
+    id: str
+    at: datetime
+    reason: str
+    detail: str
+    body: str
+    anchor: str | None = None
+    dequeue_count: int = 0

@@ -1,0 +1,136 @@
+"""The two errors that handling can end in, and the codes that every refusal carries.
+
+A `TemporaryError` asks the queue to deliver again; a `PermanentError` is recorded at once as failed and never retried
+in vain. Foreign errors are translated into one of them at the edge, once, with their cause kept.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Stable codes of what can go wrong outside the judgement; `HINTS` says what to do about each."""
+
+    # the event
+    EVENT_NOT_JSON = "event-not-json"
+    EVENT_NOT_TEXT = "event-not-text"
+    EVENT_TOO_LARGE = "event-too-large"
+    EVENT_VERSION = "event-version"
+    EVENT_MALFORMED = "event-malformed"
+    # the directory
+    DIRECTORY_UNAVAILABLE = "directory-unavailable"
+    DIRECTORY_CREDENTIALS = "directory-credentials"
+    DIRECTORY_RIGHTS = "directory-rights"
+    DIRECTORY_TLS = "directory-tls"
+    DIRECTORY_MALFORMED = "directory-malformed"
+    CHECKPOINT_REFUSED = "checkpoint-refused"
+    # the queue and the ledger
+    QUEUE_UNAVAILABLE = "queue-unavailable"
+    QUEUE_REFUSED = "queue-refused"
+    LEDGER_UNAVAILABLE = "ledger-unavailable"
+    LEDGER_REFUSED = "ledger-refused"
+    LEDGER_MALFORMED = "ledger-malformed"
+    LEDGER_CONFLICT = "ledger-conflict"
+    CLAIMED = "claimed"
+    RETRIES_EXHAUSTED = "retries-exhausted"
+    # the tenant
+    TOKEN_UNAVAILABLE = "token-unavailable"
+    TOKEN_REFUSED = "token-refused"
+    TENANT_UNAVAILABLE = "tenant-unavailable"
+    TENANT_THROTTLED = "tenant-throttled"
+    TENANT_UNAUTHORISED = "tenant-unauthorised"
+    TENANT_ROLE = "tenant-role"
+    TENANT_SCOPE = "tenant-scope"
+    TENANT_PARAMETER = "tenant-parameter"
+    TENANT_VALUE = "tenant-value"
+    TENANT_ANSWER = "tenant-answer"
+    TENANT_REDIRECT = "tenant-redirect"
+    NO_RECIPIENT = "no-recipient"
+    RECIPIENT_AMBIGUOUS = "recipient-ambiguous"
+    RECIPIENT_KIND = "recipient-kind"
+    READ_BACK_DIFFERS = "read-back-differs"
+    READ_BACK_UNREADABLE = "read-back-unreadable"
+    ON_PREMISES_MASTERED = "on-premises-mastered"
+    # configuration
+    SETTINGS_INVALID = "settings-invalid"
+    TRUST_STORE_EMPTY = "trust-store-empty"
+    TRUST_STORE_MALFORMED = "trust-store-malformed"
+    FILE_UNREADABLE = "file-unreadable"
+    # us
+    UNEXPECTED = "unexpected"
+
+
+class SyncError(Exception):
+    """An error with a stable code and a sentence; `hint` says what an administrator can do."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        return HINTS[self.code]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class TemporaryError(SyncError):
+    """Try again, not before `retry_after` when the other side named a time."""
+
+    def __init__(self, code: ErrorCode, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(code, message)
+        self.retry_after = retry_after
+
+
+class PermanentError(SyncError):
+    """Trying again cannot help until a person changes something."""
+
+
+HINTS: dict[ErrorCode, str] = {
+    ErrorCode.EVENT_NOT_JSON: "Something other than the agent wrote to the queue; see who holds its key, then replay or dismiss it.",
+    ErrorCode.EVENT_NOT_TEXT: "Something other than the agent wrote to the queue; see who holds its key, then replay or dismiss it.",
+    ErrorCode.EVENT_TOO_LARGE: "A queue message holds 48 KiB: remove superseded certificates from this person in Active Directory.",
+    ErrorCode.EVENT_VERSION: "Agent and function are of different versions: upgrade the function first, then replay the message.",
+    ErrorCode.EVENT_MALFORMED: "The event is not as docs/event.schema.json asks: upgrade agent and function to one version, then replay it.",
+    ErrorCode.DIRECTORY_UNAVAILABLE: "No domain controller answers: see name resolution, the firewall (636 outbound) and the list of controllers.",
+    ErrorCode.DIRECTORY_CREDENTIALS: "The domain controller refused user or password: see whether the account is locked, expired or renamed.",
+    ErrorCode.DIRECTORY_RIGHTS: "Grant the agent's account list and read on CN=Deleted Objects; it needs no replication right.",
+    ErrorCode.DIRECTORY_TLS: "The domain controller's certificate is not trusted, expired, or for another name: see the agent's ca_file.",
+    ErrorCode.DIRECTORY_MALFORMED: "The directory answered something that it must not: see the named entry or line.",
+    ErrorCode.CHECKPOINT_REFUSED: "The directory does not take our checkpoint any more; a full import follows by itself and sends only differences.",
+    ErrorCode.QUEUE_UNAVAILABLE: "The queue cannot be reached: see proxy, firewall (443 outbound) and the storage account's network rules.",
+    ErrorCode.QUEUE_REFUSED: "The queue refuses us: the agent needs Storage Queue Data Message Sender, the function Queue Data Contributor.",
+    ErrorCode.LEDGER_UNAVAILABLE: "The ledger's table cannot be reached; the message is delivered again by itself.",
+    ErrorCode.LEDGER_REFUSED: "The ledger's table refuses us: the function's identity needs Storage Table Data Contributor on the account.",
+    ErrorCode.LEDGER_MALFORMED: "A ledger record cannot be read: it was written by a newer version or changed by hand.",
+    ErrorCode.LEDGER_CONFLICT: "Another processor was faster; the message is delivered again and looks again. No action needed.",
+    ErrorCode.CLAIMED: "Another processor is writing for this person; the message is delivered again. No action needed.",
+    ErrorCode.RETRIES_EXHAUSTED: "It failed each time it was delivered: cure the last error named here, then replay it.",
+    ErrorCode.TOKEN_UNAVAILABLE: "The token service cannot be reached; the message is delivered again by itself.",
+    ErrorCode.TOKEN_REFUSED: "Entra refuses the application: see its certificate or secret, its tenant and its managed identity.",
+    ErrorCode.TENANT_UNAVAILABLE: "Exchange Online had a passing fault; the message is delivered again by itself.",
+    ErrorCode.TENANT_THROTTLED: "Exchange Online asks us to slow down; the message is delivered again after the time that it named.",
+    ErrorCode.TENANT_UNAUTHORISED: "Exchange Online refuses the token: grant Exchange.ManageAsApp and a role, then wait for an hour.",
+    ErrorCode.TENANT_ROLE: "The application's Exchange role lacks this cmdlet or parameter: see infra/exchange.",
+    ErrorCode.TENANT_SCOPE: "The recipient is outside the write scope of the application's role: widen the scope or leave the recipient out.",
+    ErrorCode.TENANT_PARAMETER: "Exchange Online does not take our parameters: run probe and set the codec that it names.",
+    ErrorCode.TENANT_VALUE: "Exchange Online does not take a value: see the fingerprint named here with explain.",
+    ErrorCode.TENANT_ANSWER: "Exchange Online answered something that we cannot read: run probe and attach its transcript to an issue.",
+    ErrorCode.TENANT_REDIRECT: "Exchange Online sent us to a host outside its own domain; we did not follow. See the proxy and national cloud.",
+    ErrorCode.NO_RECIPIENT: "Nobody in the tenant has one of these addresses yet: give the person a mailbox, or leave them out of scope.",
+    ErrorCode.RECIPIENT_AMBIGUOUS: "More than one recipient answers to this address: remove the duplicate in Exchange Online.",
+    ErrorCode.RECIPIENT_KIND: "This kind of recipient cannot hold certificates: only mailboxes, mail users and mail contacts can.",
+    ErrorCode.READ_BACK_DIFFERS: "After the write the recipient does not hold what was sent: somebody else writes it too. See the audit log.",
+    ErrorCode.READ_BACK_UNREADABLE: "The tenant does not return bytes: run probe and set the answer format that it names.",
+    ErrorCode.ON_PREMISES_MASTERED: "The directory owns this recipient: Entra Connect writes it, or make its Exchange attributes cloud-managed.",
+    ErrorCode.SETTINGS_INVALID: "Correct each setting named here; docs/settings.md lists them.",
+    ErrorCode.TRUST_STORE_EMPTY: "Name at least one trust anchor: without it every certificate would be refused or, worse, none judged.",
+    ErrorCode.TRUST_STORE_MALFORMED: "A trust anchor or intermediate is not a certificate: the file holds PEM blocks or one DER certificate.",
+    ErrorCode.FILE_UNREADABLE: "The file is missing, not readable by this account, or not what its name says.",
+    ErrorCode.UNEXPECTED: "This is a defect of smime-sync: please report it with the log lines around it; the message is kept.",
+}
