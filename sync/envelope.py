@@ -1,0 +1,223 @@
+"""The event on the wire: a CloudEvents 1.0 JSON envelope (CNCF CloudEvents 1.0.2, JSON event format) around a
+person's whole state. docs/event.schema.json is generated from the models here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
+
+from sync.core.event import Cause, Event
+from sync.core.identity import SourceAnchor, Watermark
+from sync.core.person import Person, Values
+from sync.errors import ErrorCode, PermanentError
+
+TYPE_PREFIX = "smime-sync.person-state."
+TYPE = "smime-sync.person-state.v1"
+MAX_BYTES = 49_152
+"""A storage queue message holds 64 KiB of base64: 48 KiB of event."""
+
+_COUNTER = Field(ge=0, lt=2**63)
+
+
+def parse(body: str) -> Event:
+    """Read an event as it came from the queue; nothing in it is trusted.
+
+    Raises PermanentError `event-too-large`, `event-not-text`, `event-not-json`, `event-version`, `event-malformed`.
+    """
+    # A character is at least one byte: a long body is refused before it is encoded or parsed.
+    if len(body) > MAX_BYTES or len(body.encode("utf-8", "replace")) > MAX_BYTES:
+        raise PermanentError(ErrorCode.EVENT_TOO_LARGE, f"the event is longer than {MAX_BYTES} bytes")
+    if "\ufffd" in body or any("\ud800" <= character <= "\udfff" for character in body):
+        raise PermanentError(ErrorCode.EVENT_NOT_TEXT, "the message is not UTF-8 text")
+    try:
+        raw = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise PermanentError(ErrorCode.EVENT_NOT_JSON, f"the message is not JSON: {error}") from error
+    kind = raw.get("type") if isinstance(raw, dict) else None
+    if isinstance(kind, str) and kind.startswith(TYPE_PREFIX) and kind != TYPE:
+        raise PermanentError(ErrorCode.EVENT_VERSION, f"the event is of another version: {kind[:80]!r}, not {TYPE!r}")
+    try:
+        return Envelope.model_validate_json(body, strict=True).to_event()
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.EVENT_MALFORMED, _problems(error)) from error
+
+
+def render(event: Event) -> str:
+    """Write an event for the queue. Raises PermanentError `event-too-large`, `event-malformed`."""
+    try:
+        body = Envelope.from_event(event).model_dump_json(by_alias=True, exclude_none=True)
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.EVENT_MALFORMED, f"{event.person.anchor}: {_problems(error)}") from error
+    if (size := len(body.encode("utf-8"))) > MAX_BYTES:
+        raise PermanentError(
+            ErrorCode.EVENT_TOO_LARGE,
+            f"the event of {event.person.anchor} has {size} bytes and {len(event.person.values)} values; "
+            f"a message holds {MAX_BYTES} bytes",
+        )
+    return body
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the event, as docs/event.schema.json holds it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Envelope.model_json_schema(by_alias=True),
+        "title": "smime-sync event",
+    }
+
+
+def _problems(error: ValidationError) -> str:
+    """All that is wrong, without a byte of what was sent."""
+    problems = error.errors(include_input=False, include_url=False)
+    told = [f"{'.'.join(map(str, problem['loc'])) or 'event'}: {problem['msg']}" for problem in problems[:8]]
+    return "; ".join([*told, *([f"and {len(problems) - 8} more"] if len(problems) > 8 else [])])
+
+
+def _decode(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("not a string")  # noqa: TRY004 - pydantic turns ValueError into a finding of the field
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("not base64 (RFC 4648, section 4)") from error
+
+
+_Base64 = Annotated[
+    bytes,
+    BeforeValidator(_decode, json_schema_input_type=str),
+    PlainSerializer(lambda value: base64.b64encode(value).decode("ascii"), return_type=str),
+]
+_Bytes = Annotated[_Base64, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
+_Guid = Annotated[
+    _Base64,
+    Field(min_length=16, max_length=16),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "contentEncoding": "base64",
+            "minLength": 24,
+            "maxLength": 24,
+            "description": "16 bytes as AD stores them",
+        }
+    ),
+]
+_Address = Annotated[str, Field(min_length=1, max_length=1123)]  # rangeUpper of proxyAddresses in the AD schema
+
+
+class _Part(BaseModel):
+    """Data of the event: camel case on the wire, and a field more is a version more."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, extra="forbid", frozen=True, val_json_bytes="utf8"
+    )
+
+
+class AnchorPart(_Part):
+    object_guid: _Guid
+    consistency_guid: _Guid | None = Field(None, description="mS-DS-ConsistencyGuid, which goes before objectGUID")
+
+
+class WatermarkPart(_Part):
+    epoch: int = _COUNTER
+    sequence: int = _COUNTER
+
+
+class IdentityPart(_Part):
+    user_principal_name: _Address | None = None
+    mail: _Address | None = None
+    proxy_addresses: tuple[_Address, ...] = ()
+
+
+class PersonState(_Part):
+    source_anchor: AnchorPart
+    watermark: WatermarkPart
+    identity: IdentityPart
+    enabled: bool
+    deleted: bool
+    user_certificate: tuple[_Bytes, ...] = Field(description="every value of userCertificate")
+    user_smime_certificate: tuple[_Bytes, ...] = Field(
+        alias="userSMIMECertificate", description="every value of userSMIMECertificate"
+    )
+
+
+class Envelope(BaseModel):
+    """A CloudEvents 1.0 event. Extension attributes that we do not know are ignored, as CloudEvents asks."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    specversion: Literal["1.0"]
+    type: Literal["smime-sync.person-state.v1"]
+    source: str = Field(min_length=1, max_length=512, description="the agent's domain: urn:smime-sync:agent:<domain>")
+    id: str = Field(min_length=1, max_length=128, description="unique with source")
+    time: AwareDatetime = Field(description="when the directory changed, as far as it is known")
+    subject: str = Field(min_length=1, max_length=128, description="the ImmutableId, for those who route or filter")
+    datacontenttype: Literal["application/json"]
+    cause: Cause = Field(Cause.CHANGE, description="extension attribute: who asked to look again")
+    replays: int = Field(0, ge=0, lt=2**31, description="extension attribute: how often it was replayed")
+    data: PersonState
+
+    @classmethod
+    def from_event(cls, event: Event) -> Envelope:
+        person = event.person
+        return cls(
+            specversion="1.0",
+            type="smime-sync.person-state.v1",
+            source=event.source,
+            id=event.id,
+            time=event.time,
+            subject=person.anchor.immutable_id,
+            datacontenttype="application/json",
+            cause=event.cause,
+            replays=event.replays,
+            data=PersonState.model_construct(
+                source_anchor=AnchorPart.model_construct(
+                    object_guid=person.anchor.object_guid, consistency_guid=person.anchor.consistency_guid
+                ),
+                watermark=WatermarkPart(epoch=event.watermark.epoch, sequence=event.watermark.sequence),
+                identity=IdentityPart(
+                    user_principal_name=person.user_principal_name,
+                    mail=person.mail,
+                    proxy_addresses=person.proxy_addresses,
+                ),
+                enabled=person.enabled,
+                deleted=person.deleted,
+                user_certificate=person.values.user_certificate,
+                user_smime_certificate=person.values.user_smime_certificate,
+            ),
+        )
+
+    def to_event(self) -> Event:
+        data = self.data
+        anchor = SourceAnchor(data.source_anchor.object_guid, data.source_anchor.consistency_guid)
+        return Event(
+            id=self.id,
+            source=self.source,
+            time=self.time,
+            cause=self.cause,
+            replays=self.replays,
+            watermark=Watermark(data.watermark.epoch, data.watermark.sequence),
+            person=Person(
+                anchor=anchor,
+                user_principal_name=data.identity.user_principal_name,
+                mail=data.identity.mail,
+                proxy_addresses=data.identity.proxy_addresses,
+                enabled=data.enabled,
+                deleted=data.deleted,
+                values=Values.of(data.user_certificate, data.user_smime_certificate),
+            ),
+        )
