@@ -1,0 +1,342 @@
+"""Every port on one SQLite file (or `:memory:`): the embedded default, and the agent's memory everywhere.
+
+It is held to the same contract tests as the cloud adapters, so the demo runs the product and not a picture of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sync.archive import failure_from_json, failure_to_json, record_from_json, record_to_json
+from sync.core.identity import SourceAnchor
+from sync.core.person import Attribute, Person, Values
+from sync.core.recipient import Recipient, RecipientKind
+from sync.core.record import Failure, Record
+from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.ports import Message
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE queue (
+    id TEXT PRIMARY KEY, body TEXT NOT NULL, visible_at REAL NOT NULL, dequeue_count INTEGER NOT NULL DEFAULT 0,
+    receipt TEXT);
+CREATE INDEX queue_visible ON queue (visible_at);
+CREATE TABLE ledger (anchor TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE failures (id TEXT PRIMARY KEY, at TEXT NOT NULL, failure BLOB NOT NULL);
+CREATE TABLE recipients (id TEXT PRIMARY KEY, kind TEXT NOT NULL, synchronised INTEGER NOT NULL,
+    managed INTEGER NOT NULL);
+CREATE TABLE addresses (address TEXT NOT NULL, recipient TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (address, recipient));
+CREATE TABLE certificates (recipient TEXT NOT NULL, attribute TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (recipient, attribute, value));
+CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB);
+CREATE TABLE sent (anchor TEXT PRIMARY KEY, state_hash TEXT NOT NULL, deleted INTEGER NOT NULL, identity TEXT NOT NULL);
+"""
+
+
+class Database:
+    """One SQLite file shared by the adapters below; safe between threads and between processes."""
+
+    def __init__(self, path: Path | None, now: Callable[[], datetime]) -> None:
+        """Open `path`, or a database in memory. Raises PermanentError `file-unreadable`."""
+        self.now = now
+        self._lock = threading.RLock()
+        try:
+            self._connection = sqlite3.connect(
+                path or ":memory:", isolation_level=None, check_same_thread=False, timeout=30
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._prepare()
+        except sqlite3.Error as error:
+            raise PermanentError(ErrorCode.FILE_UNREADABLE, f"the state file {path}: {error}") from error
+
+    def _prepare(self) -> None:
+        with self.transaction() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                # A new file starts a later epoch than a lost one had, so that its events are not taken for old.
+                epoch = int(self.now().timestamp())
+                connection.execute("INSERT INTO agent VALUES (?, 1, NULL)", (epoch,))
+                connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            elif version != _SCHEMA_VERSION:
+                raise PermanentError(
+                    ErrorCode.FILE_UNREADABLE, f"the state file is of version {version}, not {_SCHEMA_VERSION}"
+                )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: all of it is on disk at its end, or nothing is."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise TemporaryError(ErrorCode.LEDGER_UNAVAILABLE, f"the state file is busy: {error}") from error
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._connection.execute("ROLLBACK")
+                raise TemporaryError(ErrorCode.LEDGER_UNAVAILABLE, f"the state file: {error}") from error
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Read a small result."""
+        with self._lock, closing(self._connection.execute(query, parameters)) as cursor:
+            return cursor.fetchall()
+
+    def walk(self, query: str, after: str, size: int = 500) -> Iterator[tuple[Any, ...]]:
+        """Read a large result piece by piece: `query` selects rows whose first column is past its ?, in order."""
+        while piece := self.rows(f"{query} LIMIT {size}", after):
+            yield from piece
+            after = piece[-1][0]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+
+class EmbeddedQueue:
+    """EventQueue and MessageSource. A received message is hidden, not gone, until it is deleted."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def send(self, body: str, *, delay: timedelta = timedelta(0)) -> None:
+        visible_at = (self._database.now() + delay).timestamp()
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO queue (id, body, visible_at) VALUES (?, ?, ?)", (str(uuid.uuid4()), body, visible_at)
+            )
+
+    def receive(self, limit: int, hidden_for: timedelta) -> Sequence[Message]:
+        now = self._database.now()
+        receipt = str(uuid.uuid4())
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "UPDATE queue SET dequeue_count = dequeue_count + 1, receipt = ?, visible_at = ? WHERE id IN "
+                "(SELECT id FROM queue WHERE visible_at <= ? ORDER BY visible_at, rowid LIMIT ?) "
+                "RETURNING rowid, id, body, dequeue_count",
+                (receipt, (now + hidden_for).timestamp(), now.timestamp(), limit),
+            ).fetchall()
+        return [Message(id=i, body=body, dequeue_count=n, receipt=receipt) for _, i, body, n in sorted(rows)]
+
+    def delete(self, message: Message) -> None:
+        # Without the receipt a consumer that was too slow would delete what another one is working on.
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM queue WHERE id = ? AND receipt = ?", (message.id, message.receipt))
+
+    def release(self, message: Message, delay: timedelta) -> None:
+        visible_at = (self._database.now() + delay).timestamp()
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE queue SET visible_at = ? WHERE id = ? AND receipt = ?",
+                (visible_at, message.id, message.receipt),
+            )
+
+    def count(self) -> int:
+        (count,) = self._database.rows("SELECT count(*) FROM queue")[0]
+        return int(count)
+
+
+class EmbeddedLedger:
+    """Ledger: one row a person, compare-and-swap on a counter."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, anchor: str) -> Record | None:
+        rows = self._database.rows("SELECT record, version FROM ledger WHERE anchor = ?", anchor)
+        return record_from_json(rows[0][0], str(rows[0][1])) if rows else None
+
+    def put(self, record: Record) -> Record:
+        text = record_to_json(record)
+        with self._database.transaction() as connection:
+            if record.version is None:
+                stored = connection.execute(
+                    "INSERT INTO ledger VALUES (?, 1, ?) ON CONFLICT DO NOTHING", (record.anchor, text)
+                )
+            else:
+                stored = connection.execute(
+                    "UPDATE ledger SET record = ?, version = version + 1 WHERE anchor = ? AND version = ?",
+                    (text, record.anchor, int(record.version)),
+                )
+            if stored.rowcount != 1:
+                raise TemporaryError(ErrorCode.LEDGER_CONFLICT, f"somebody else has just stored {record.anchor}")
+        return replace(record, version=str(int(record.version or 0) + 1))
+
+    def records(self) -> Iterator[Record]:
+        query = "SELECT anchor, record, version FROM ledger WHERE anchor > ? ORDER BY anchor"
+        return (record_from_json(record, str(version)) for _, record, version in self._database.walk(query, ""))
+
+
+class EmbeddedFailures:
+    """Failures, oldest first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, failure: Failure) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?)",
+                (failure.id, failure.at.isoformat(), failure_to_json(failure)),
+            )
+
+    def get(self, failure_id: str) -> Failure | None:
+        rows = self._database.rows("SELECT failure FROM failures WHERE id = ?", failure_id)
+        return failure_from_json(rows[0][0]) if rows else None
+
+    def all(self) -> Iterator[Failure]:
+        for (text,) in self._database.rows("SELECT failure FROM failures ORDER BY at, id"):
+            yield failure_from_json(text)
+
+    def remove(self, failure_id: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM failures WHERE id = ?", (failure_id,))
+
+
+class EmbeddedRecipients:
+    """Recipients: a small tenant that behaves as Exchange Online does towards the processor."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, recipient: Recipient) -> None:
+        """Make or replace a recipient, values included: the tenant administrator's side, for demo and tests."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO recipients VALUES (?, ?, ?, ?)",
+                (recipient.id, recipient.kind, recipient.directory_synchronised, recipient.cloud_managed),
+            )
+            connection.execute("DELETE FROM addresses WHERE recipient = ?", (recipient.id,))
+            connection.executemany(
+                "INSERT INTO addresses VALUES (?, ?, ?)",
+                [(address.casefold(), recipient.id, position) for position, address in enumerate(recipient.addresses)],
+            )
+            for attribute in Attribute:
+                _replace(connection, recipient.id, attribute, recipient.values[attribute])
+
+    def find(self, *, pinned: str | None, addresses: Sequence[str]) -> Recipient | None:
+        if pinned is not None and (found := self._get(pinned)):
+            return found
+        for address in addresses:
+            rows = self._database.rows("SELECT recipient FROM addresses WHERE address = ?", address.casefold())
+            if len(rows) > 1:
+                raise PermanentError(
+                    ErrorCode.RECIPIENT_AMBIGUOUS, f"{len(rows)} recipients answer to one address of the person"
+                )
+            if rows:
+                return self._get(rows[0][0])
+        return None
+
+    def write(self, recipient: Recipient, changes: Mapping[Attribute, tuple[bytes, ...]]) -> None:
+        with self._database.transaction() as connection:
+            for attribute, values in changes.items():
+                _replace(connection, recipient.id, attribute, values)
+
+    def read(self, recipient: Recipient) -> Values:
+        rows = self._database.rows("SELECT attribute, value FROM certificates WHERE recipient = ?", recipient.id)
+        return Values.of(*([value for a, value in rows if a == attribute] for attribute in Attribute))
+
+    def _get(self, recipient_id: str) -> Recipient | None:
+        rows = self._database.rows("SELECT kind, synchronised, managed FROM recipients WHERE id = ?", recipient_id)
+        if not rows:
+            return None
+        addresses = self._database.rows(
+            "SELECT address FROM addresses WHERE recipient = ? ORDER BY position", recipient_id
+        )
+        recipient = Recipient(
+            id=recipient_id,
+            kind=RecipientKind(rows[0][0]),
+            addresses=tuple(address for (address,) in addresses),
+            directory_synchronised=bool(rows[0][1]),
+            cloud_managed=bool(rows[0][2]),
+        )
+        return replace(recipient, values=self.read(recipient))
+
+
+def _replace(connection: sqlite3.Connection, recipient_id: str, attribute: Attribute, values: Sequence[bytes]) -> None:
+    connection.execute("DELETE FROM certificates WHERE recipient = ? AND attribute = ?", (recipient_id, attribute))
+    connection.executemany(
+        "INSERT INTO certificates VALUES (?, ?, ?)", [(recipient_id, attribute, value) for value in values]
+    )
+
+
+class EmbeddedCheckpoints:
+    """Checkpoints: what the agent sent of whom, its sequence and its checkpoint, in one durable transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self) -> bytes | None:
+        checkpoint: bytes | None = self._database.rows("SELECT checkpoint FROM agent")[0][0]
+        return checkpoint
+
+    def known(self, anchors: Sequence[str]) -> Mapping[str, str]:
+        rows = self._database.rows(
+            "SELECT anchor, state_hash FROM sent WHERE anchor IN (SELECT value FROM json_each(?))", json.dumps(anchors)
+        )
+        return dict(rows)
+
+    def absent(self, seen: set[str]) -> Iterator[Person]:
+        query = "SELECT anchor, identity FROM sent WHERE anchor > ? AND NOT deleted ORDER BY anchor"
+        for anchor, identity in self._database.walk(query, ""):
+            if anchor not in seen:
+                yield _person(identity)
+
+    def reserve(self, count: int) -> tuple[int, int]:
+        with self._database.transaction() as connection:
+            epoch, first = connection.execute(
+                "UPDATE agent SET next_sequence = next_sequence + ? RETURNING epoch, next_sequence - ?", (count, count)
+            ).fetchone()
+        return epoch, first
+
+    def save(self, people: Sequence[Person], checkpoint: bytes) -> None:
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?)",
+                [(p.anchor.immutable_id, p.state_hash, p.deleted, _identity(p)) for p in people],
+            )
+            connection.execute("UPDATE agent SET checkpoint = ?", (checkpoint,))
+
+
+def _identity(person: Person) -> str:
+    """Who a person was, for the day on which the directory no longer says so."""
+    consistency_guid = person.anchor.consistency_guid
+    return json.dumps(
+        {
+            "object_guid": person.anchor.object_guid.hex(),
+            "consistency_guid": consistency_guid.hex() if consistency_guid else None,
+            "user_principal_name": person.user_principal_name,
+            "mail": person.mail,
+            "proxy_addresses": person.proxy_addresses,
+        }
+    )
+
+
+def _person(identity: str) -> Person:
+    known = json.loads(identity)
+    consistency_guid = known["consistency_guid"]
+    return Person(
+        anchor=SourceAnchor(
+            bytes.fromhex(known["object_guid"]), bytes.fromhex(consistency_guid) if consistency_guid else None
+        ),
+        user_principal_name=known["user_principal_name"],
+        mail=known["mail"],
+        proxy_addresses=tuple(known["proxy_addresses"]),
+    )
