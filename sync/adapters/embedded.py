@@ -34,8 +34,8 @@ CREATE TABLE ledger (anchor TEXT PRIMARY KEY, version INTEGER NOT NULL, record B
 CREATE TABLE failures (id TEXT PRIMARY KEY, at TEXT NOT NULL, failure BLOB NOT NULL);
 CREATE TABLE recipients (id TEXT PRIMARY KEY, kind TEXT NOT NULL, synchronised INTEGER NOT NULL,
     managed INTEGER NOT NULL);
-CREATE TABLE addresses (address TEXT NOT NULL, recipient TEXT NOT NULL, position INTEGER NOT NULL,
-    PRIMARY KEY (address, recipient));
+CREATE TABLE addresses (folded TEXT NOT NULL, address TEXT NOT NULL, recipient TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (folded, recipient));
 CREATE TABLE certificates (recipient TEXT NOT NULL, attribute TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (recipient, attribute, value));
 CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB);
@@ -225,8 +225,8 @@ class EmbeddedRecipients:
             )
             connection.execute("DELETE FROM addresses WHERE recipient = ?", (recipient.id,))
             connection.executemany(
-                "INSERT INTO addresses VALUES (?, ?, ?)",
-                [(address.casefold(), recipient.id, position) for position, address in enumerate(recipient.addresses)],
+                "INSERT INTO addresses VALUES (?, ?, ?, ?)",
+                [(each.casefold(), each, recipient.id, place) for place, each in enumerate(recipient.addresses)],
             )
             for attribute in Attribute:
                 _replace(connection, recipient.id, attribute, recipient.values[attribute])
@@ -235,7 +235,7 @@ class EmbeddedRecipients:
         if pinned is not None and (found := self._get(pinned)):
             return found
         for address in addresses:
-            rows = self._database.rows("SELECT recipient FROM addresses WHERE address = ?", address.casefold())
+            rows = self._database.rows("SELECT recipient FROM addresses WHERE folded = ?", address.casefold())
             if len(rows) > 1:
                 raise PermanentError(
                     ErrorCode.RECIPIENT_AMBIGUOUS, f"{len(rows)} recipients answer to one address of the person"

@@ -1,0 +1,55 @@
+"""Decides what one recipient should hold: judge each value, select, plan. No step of it touches anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sync.core.judgement import Context, judge
+from sync.core.person import Attribute, Person, Values
+from sync.core.plan import Managed, Plan, plan
+from sync.core.recipient import Owner, Recipient
+from sync.core.record import Judged
+from sync.core.selection import Selection, select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What should be written to whom, and the reason for each value."""
+
+    owner: Owner
+    judged: tuple[Judged, ...]
+    plan: Plan
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be written: the plan is not empty and the attribute is the cloud's."""
+        return self.owner is not Owner.ON_PREMISES and not self.plan.empty
+
+
+def decide(*, person: Person, recipient: Recipient, managed: Managed, context: Context, withdraw: bool) -> Decision:
+    """Decide for one person and their recipient; `withdraw` selects nothing, whatever the certificates are worth.
+
+    The addresses come from the recipient, never from the event: a claim of addresses proves nothing (rules.md B12).
+    """
+    here = replace(context, addresses=recipient.addresses)
+    verdicts = [judge(attribute, value, here) for attribute in Attribute for value in person.values[attribute]]
+    selection = select(verdicts, here)
+    selected = Values() if withdraw else selection.values
+    return Decision(
+        owner=recipient.owner,
+        judged=_judged(selection, Values() if recipient.owner is Owner.ON_PREMISES else selected),
+        plan=plan(selected=selected, current=recipient.values, managed=managed),
+    )
+
+
+def _judged(selection: Selection, selected: Values) -> tuple[Judged, ...]:
+    return tuple(
+        Judged(
+            attribute=verdict.attribute,
+            fingerprint=verdict.fingerprint,
+            certificate=verdict.certificate.fingerprint if verdict.certificate else None,
+            published=verdict.certificate is not None and verdict.certificate.der in selected.user_certificate,
+            findings=verdict.findings,
+        )
+        for verdict in selection.verdicts
+    )

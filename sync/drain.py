@@ -1,0 +1,54 @@
+"""The drain loop: what the Functions host does for the processor, where there is no host.
+
+It keeps the host's semantics that matter to us: a batch is hidden while it is worked on, a failed delivery becomes
+visible again after a delay, and a message delivered too often is buried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sync.core.record import Outcome
+from sync.errors import TemporaryError
+from sync.ports import Message, MessageSource
+from sync.processor import Processor
+
+BATCH = 16
+"""batchSize of the queue trigger."""
+LOCK = timedelta(minutes=10)
+"""The host hides a message for so long while it is worked on."""
+RETRY = timedelta(seconds=30)
+"""visibilityTimeout of host.json: the delay before a failed delivery is tried again."""
+MAX_DEQUEUE_COUNT = 5
+
+
+def drain(
+    source: MessageSource, processor: Processor, *, done: Callable[[Message, Outcome | None], None] | None = None
+) -> int:
+    """Work until no message is visible; return how many were handled. Delayed ones stay on the queue.
+
+    `done` is told each message with its outcome; None means that it will be delivered again.
+    """
+    handled = 0
+    while batch := source.receive(BATCH, LOCK):
+        for message in batch:
+            outcome = _deliver(source, processor, message)
+            handled += 1
+            if done:
+                done(message, outcome)
+    return handled
+
+
+def _deliver(source: MessageSource, processor: Processor, message: Message) -> Outcome | None:
+    if message.dequeue_count > MAX_DEQUEUE_COUNT:
+        processor.bury(message)
+        source.delete(message)
+        return None
+    try:
+        outcome = processor.process(message)
+    except TemporaryError as error:
+        source.release(message, error.retry_after or RETRY)
+        return None
+    source.delete(message)
+    return outcome

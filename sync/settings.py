@@ -1,0 +1,156 @@
+"""Settings: read once from a mapping (the environment, in production), all problems told at once.
+
+A name is `SMIME_SYNC_` and the field in upper case. Nothing else in the product reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from sync.errors import ErrorCode, PermanentError
+
+PREFIX = "SMIME_SYNC_"
+STORAGE = "SMIME_SYNC_STORAGE"
+"""The storage account's connection, by the Functions convention: a connection string, or `STORAGE__queueServiceUri`,
+`STORAGE__tableServiceUri`, `STORAGE__credential` and `STORAGE__clientId` for a managed identity."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _matching(pattern: str, what: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"is not {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+_HttpsUrl = Annotated[str, _matching(r"https://[^\s/]+(/\S*)?", "an https:// address")]
+_Guid = Annotated[str, _matching(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a GUID")]
+# A longer name, or one that ends in -poison, would have no poison queue.
+_QueueName = Annotated[
+    str, _matching(r"(?!.*-poison$)(?=.{3,56}$)[a-z0-9](-?[a-z0-9])*", "a queue name (3 to 56 of a-z, 0-9, -)")
+]
+_TableName = Annotated[str, _matching(r"[A-Za-z][A-Za-z0-9]{2,62}", "a table name (3 to 63 letters and digits)")]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
+        """What is missing because of what is there; asked even when single settings are wrong, to tell all at once."""
+        yield from ()
+
+
+class JudgingSettings(_Settings):
+    """What certificates are judged by."""
+
+    trust_anchors: Path = Field(description="PEM or DER file with the trust anchors; without one nothing starts")
+    intermediates: Path | None = Field(None, description="PEM file with the intermediate CAs")
+    policy: Literal["private-ca"] = Field("private-ca", description="the policy pack")
+    withdraw_disabled: bool = Field(False, description="withdraw the certificates of disabled accounts")
+
+
+class StorageSettings(_Settings):
+    """The storage account that holds queue and ledger."""
+
+    storage: SecretStr | None = Field(None, description="connection string; for development, a lab or a SAS")
+    storage__queueserviceuri: _HttpsUrl | None = Field(None, description="queue endpoint, with an identity")
+    storage__tableserviceuri: _HttpsUrl | None = Field(None, description="table endpoint, with an identity")
+    storage__credential: Literal["managedidentity"] | None = Field(None, description="`managedidentity`")
+    storage__clientid: _Guid | None = Field(None, description="client id of a user-assigned identity")
+    queue: _QueueName = Field("smime-sync-changes", description="the change queue; its poison queue ends in -poison")
+
+    @classmethod
+    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
+        yield from super().gaps(given)
+        if ("storage" in given) == ("storage__queueserviceuri" in given):
+            yield f"set {STORAGE} (a connection string) or {STORAGE}__queueServiceUri, one of the two"
+
+
+class CloudSettings(JudgingSettings, StorageSettings):
+    """The function's settings."""
+
+    tenant_id: _Guid = Field(description="the tenant's directory id")
+    cloud: Literal["worldwide", "gcc-high", "dod", "china"] = Field("worldwide", description="the national cloud")
+    credential: Literal["managed-identity", "certificate", "secret"] = Field(
+        "managed-identity", description="how the function shows the tenant who it is"
+    )
+    client_id: _Guid | None = Field(None, description="application id, or client id of a user-assigned identity")
+    client_certificate: Path | None = Field(None, description="PEM file with certificate and private key")
+    client_secret: SecretStr | None = Field(None, description="application secret; prefer an identity")
+    ledger_table: _TableName = Field("SmimeSyncLedger", description="the ledger's table")
+    failures_table: _TableName = Field("SmimeSyncFailures", description="the table of failed messages")
+    reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
+    read_format: Literal["json", "clixml"] = Field("json", description="how bytes are read back; probe names it")
+    write_codec: str = Field("byte-array-type", description="how bytes are sent; probe names it")
+    login_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's login host (a lab's)")
+    exchange_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's Exchange host (a lab's)")
+    ca_file: Path | None = Field(None, description="CA file for HTTPS, where a proxy or a lab has its own CA")
+
+    @classmethod
+    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
+        yield from super().gaps(given)
+        if "storage__queueserviceuri" in given and "storage__tableserviceuri" not in given:
+            yield f"{STORAGE}__tableServiceUri is missing beside {STORAGE}__queueServiceUri"
+        needs = {"certificate": ("client_id", "client_certificate"), "secret": ("client_id", "client_secret")}
+        credential = given.get("credential", "")
+        for name in needs.get(credential, ()):
+            if name not in given:
+                yield f"{PREFIX}CREDENTIAL={credential} needs {PREFIX}{name.upper()}"
+
+
+class AgentSettings(StorageSettings):
+    """The agent's settings."""
+
+    state_file: Path = Field(description="the agent's memory: a SQLite file that survives restarts")
+    ldap_hosts: Names = Field(min_length=1, description="domain controllers by DNS name, the preferred one first")
+    ldap_user: str = Field(min_length=1, description="bind name: UPN, DN or DOMAIN\\user")
+    ldap_password_file: Path = Field(description="file that holds the password, readable by the agent only")
+    ldap_ca_file: Path | None = Field(None, description="CA file of the domain controllers; else the system's roots")
+    ldap_port: int = Field(636, ge=1, le=65535, description="LDAPS port")
+    poll_seconds: float = Field(30, ge=1, le=3600, description="the timed round behind the notifications, in seconds")
+
+
+SettingsT = TypeVar("SettingsT", bound=_Settings)
+
+
+def load(kind: type[SettingsT], environment: Mapping[str, str]) -> SettingsT:
+    """Read settings. Raises PermanentError `settings-invalid` that names every problem; a value is never shown."""
+    given = {name.upper(): value for name, value in environment.items() if name.upper().startswith(PREFIX)}
+    fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items() if value != ""}
+    elsewhere = {field for other in (CloudSettings, AgentSettings) for field in other.model_fields}
+    # A setting of the other half is no mistake: a lab sets all of them in one place.
+    ours = {name: value for name, value in fields.items() if name in kind.model_fields or name not in elsewhere}
+    problems = list(kind.gaps(ours))
+    try:
+        settings = kind.model_validate(ours)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        problems = [_problem(str(each["loc"][0]), each["type"], each["msg"], elsewhere) for each in found] + problems
+    if problems:
+        raise PermanentError(ErrorCode.SETTINGS_INVALID, "; ".join(problems))
+    return settings
+
+
+def _problem(field: str, kind: str, message: str, known: set[str]) -> str:
+    name = PREFIX + field.upper()
+    if kind == "missing":
+        return f"{name} is missing"
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(field, known, n=1)
+        return f"{name} is unknown" + (f": did you mean {PREFIX}{near[0].upper()}?" if near else "")
+    return f"{name} {message.removeprefix('Value error, ')}"
