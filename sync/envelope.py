@@ -9,6 +9,7 @@ import binascii
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -84,8 +85,13 @@ def schema() -> dict[str, Any]:
 def _problems(error: ValidationError) -> str:
     """All that is wrong, without a byte of what was sent."""
     problems = error.errors(include_input=False, include_url=False)
-    told = [f"{'.'.join(map(str, problem['loc'])) or 'event'}: {problem['msg']}" for problem in problems[:8]]
+    told = [f"{_place(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}" for problem in problems[:8]]
     return "; ".join([*told, *([f"and {len(problems) - 8} more"] if len(problems) > 8 else [])])
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where it is wrong; an unknown member's name is the sender's, so it is cut."""
+    return ".".join(str(step)[:40] for step in location) or "event"
 
 
 def _decode(text: object) -> bytes:
@@ -97,6 +103,12 @@ def _decode(text: object) -> bytes:
         raise ValueError("not base64 (RFC 4648, section 4)") from error
 
 
+def _sixteen(value: bytes) -> bytes:
+    if len(value) != 16:
+        raise ValueError(f"a GUID has 16 bytes, not {len(value)}")
+    return value
+
+
 _Base64 = Annotated[
     bytes,
     BeforeValidator(_decode, json_schema_input_type=str),
@@ -105,7 +117,7 @@ _Base64 = Annotated[
 _Bytes = Annotated[_Base64, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 _Guid = Annotated[
     _Base64,
-    Field(min_length=16, max_length=16),
+    AfterValidator(_sixteen),
     WithJsonSchema(
         {
             "type": "string",
