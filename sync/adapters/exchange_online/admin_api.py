@@ -1,0 +1,243 @@
+"""Sends one cmdlet to the admin API and reads its answer, as Microsoft's own PowerShell module does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urljoin, urlsplit
+
+from sync import __version__
+from sync.adapters.exchange_online import clixml
+from sync.adapters.exchange_online.refusals import refusal, reported
+from sync.errors import ErrorCode, PermanentError, TemporaryError
+
+if TYPE_CHECKING:
+    import requests
+
+Row = dict[str, object]
+
+_SYSTEM_MAILBOX = "SystemMailbox{bb558c35-97f1-4cb9-8ff7-d53741dc928c}"
+_REDIRECTS = {301, 302, 303, 307, 308}
+_HOPS = 3
+_PAGE_SIZE = 1000
+
+
+class Tokens(Protocol):
+    """Where bearer tokens come from."""
+
+    def token(self, claims: str | None = None) -> str:
+        """A token; with the claims of a challenge (JSON) a new one that meets them."""
+
+
+class AnswerFormat(StrEnum):
+    """How the tenant is asked to write objects. Which of them returns bytes is found by probing."""
+
+    JSON = "json"
+    CLIXML = "clixml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one page of a cmdlet's answer holds. `next` is where the next page lies.
+
+    Keys with `@` are left out of `rows`. `warnings` are sentences: that nothing changed is one.
+    """
+
+    rows: tuple[Row, ...] = ()
+    warnings: tuple[str, ...] = ()
+    next: str | None = None
+
+
+class AdminApi:
+    """The endpoint `InvokeCommand` of one tenant. Threads may share it."""
+
+    def __init__(
+        self,
+        *,
+        tenant: str,
+        tokens: Tokens,
+        session: requests.Session | None = None,
+        host: str = "https://outlook.office365.com",
+        suffixes: tuple[str, ...] = ("outlook.office365.com", "outlook.office.com", "outlook.com"),
+        answers: AnswerFormat = AnswerFormat.JSON,
+        ca_file: str | None = None,
+        timeout: timedelta = timedelta(seconds=60),
+    ) -> None:
+        """`tenant` is its id, `host` an https origin; a redirect or next page must lie under one of `suffixes`.
+
+        `ca_file` is a PEM file of authorities to trust in the place of the session's; without a session one is made.
+        """
+        import requests  # noqa: PLC0415
+
+        self._url = f"{host}/adminapi/beta/{tenant}/InvokeCommand"
+        self._anchor = f"APP:{_SYSTEM_MAILBOX}@{tenant}"
+        self._tokens = tokens
+        self._session = session or requests.Session()
+        self._suffixes = suffixes
+        self._answers = answers
+        self._verify = ca_file
+        self._timeout = (min(10.0, timeout.total_seconds()), timeout.total_seconds())
+        self._connection = str(uuid.uuid4())
+
+    def invoke(self, cmdlet: str, parameters: Mapping[str, object]) -> Answer:
+        """Run one cmdlet and read its whole answer; an empty one is a success.
+
+        Raises TemporaryError and PermanentError as `refusals` says, `tenant-answer` when it cannot be read,
+        `tenant-redirect` when it would lead elsewhere, and what `Tokens` raises.
+        """
+        pages = list(self.pages(cmdlet, parameters))
+        return Answer(
+            rows=tuple(row for page in pages for row in page.rows),
+            warnings=tuple(warning for page in pages for warning in page.warnings),
+        )
+
+    def pages(self, cmdlet: str, parameters: Mapping[str, object]) -> Iterator[Answer]:
+        """The same page by page, for cmdlets that answer with a whole tenant."""
+        body = json.dumps(
+            {"CmdletInput": {"CmdletName": cmdlet, "Parameters": dict(parameters)}}, separators=(",", ":")
+        ).encode("utf-8")
+        url: str | None = self._url
+        while url is not None:
+            response = self._ask(url, cmdlet, body)
+            if response.status_code not in range(200, 300):
+                raise refusal(cmdlet, response.status_code, response.headers, response.content)
+            answer = _read(cmdlet, response)
+            yield answer
+            # The next page is asked for with the same body, anchor and cookies; it carries our token, so it may not
+            # lie anywhere else than a redirect may.
+            url = self._within(url, answer.next) if answer.next else None
+
+    def _ask(self, url: str, cmdlet: str, body: bytes) -> requests.Response:
+        """Post, and when the token is challenged, once more with one that meets the challenge."""
+        response = self._post(url, cmdlet, body, self._tokens.token())
+        claims = _challenge(response) if response.status_code == 401 else None
+        if claims is None:
+            return response
+        return self._post(url, cmdlet, body, self._tokens.token(claims))
+
+    def _post(self, url: str, cmdlet: str, body: bytes, token: str) -> requests.Response:
+        """Post, and follow redirects by hand: a client that follows them turns POST into GET and drops the token."""
+        import requests  # noqa: PLC0415
+
+        for _ in range(_HOPS + 1):
+            try:
+                response = self._session.post(
+                    url,
+                    data=body,
+                    headers=self._headers(cmdlet),
+                    auth=_Bearer(token),
+                    timeout=self._timeout,
+                    verify=self._verify,
+                    allow_redirects=False,
+                )
+            except requests.RequestException as error:
+                raise TemporaryError(
+                    ErrorCode.TENANT_UNAVAILABLE,
+                    f"{cmdlet}: {urlsplit(url).hostname} gave no answer: {type(error).__name__}",
+                ) from error
+            if response.status_code not in _REDIRECTS:
+                return response
+            url = self._within(url, response.headers.get("Location", ""))
+        raise PermanentError(ErrorCode.TENANT_REDIRECT, f"{cmdlet}: more than {_HOPS} redirects")
+
+    def _headers(self, cmdlet: str) -> dict[str, str]:
+        return {
+            "Content-Type": "application/json; charset=utf-8",
+            "Accept": "application/json",
+            "User-Agent": f"smime-sync/{__version__}",
+            "X-AnchorMailbox": self._anchor,
+            "X-CmdletName": cmdlet,
+            "X-ResponseFormat": self._answers,
+            "X-SerializationLevel": "Partial",
+            "Prefer": f"odata.maxpagesize={_PAGE_SIZE}",
+            "client-request-id": str(uuid.uuid4()),
+            "connection-id": self._connection,
+        }
+
+    def _within(self, base: str, target: str) -> str:
+        """Where `target` leads from `base`, or PermanentError `tenant-redirect` where we may not send a token."""
+        try:
+            url = urljoin(base, target)
+            parts = urlsplit(url)
+            host, secure = (parts.hostname or "").rstrip("."), parts.scheme == "https" and not parts.username
+        except ValueError as error:
+            raise PermanentError(ErrorCode.TENANT_REDIRECT, "a redirect to something that is no address") from error
+        known = any(host == suffix or host.endswith(f".{suffix}") for suffix in self._suffixes)
+        if secure and known and target:
+            return url
+        raise PermanentError(ErrorCode.TENANT_REDIRECT, f"a redirect to {parts.scheme}://{host or '?'}, not followed")
+
+
+class _Bearer:
+    """Sets the token last, so that no entry of a .netrc file replaces it, as requests would let it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+_CLAIMS = re.compile(r'\bclaims="([A-Za-z0-9+/_=-]+)"')
+
+
+def _challenge(response: requests.Response) -> str | None:
+    """The claims of a challenge, decoded: JSON. None when there are none, or none that can be read."""
+    match = _CLAIMS.search(response.headers.get("WWW-Authenticate", ""))
+    if match is None:
+        return None
+    try:
+        text = base64.b64decode(match[1].translate(_URL_SAFE) + "==").decode("utf-8")
+        return text if isinstance(json.loads(text), dict) else None
+    except (binascii.Error, ValueError):
+        return None
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def _read(cmdlet: str, response: requests.Response) -> Answer:
+    """Read a success: nothing (204 or empty), JSON, or CLIXML bare or inside the JSON."""
+    text = response.content.decode("utf-8-sig", "replace").strip()
+    if not text:
+        return Answer()
+    try:
+        if text.startswith(("<", "#<")):
+            return Answer(rows=tuple(clixml.read(text)))
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise TypeError("not an object")  # noqa: TRY301
+        if errors := content.get("@adminapi.errors"):
+            raise reported(cmdlet, response.status_code, response.headers, errors)
+        next_page = content.get("@odata.nextLink")
+        return Answer(
+            rows=tuple(_rows(content.get("value"))),
+            warnings=tuple(map(str, content.get("@adminapi.warnings") or ())),
+            next=str(next_page) if next_page else None,
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise PermanentError(
+            ErrorCode.TENANT_ANSWER,
+            f"{cmdlet} answered {response.status_code} with something unreadable ({type(error).__name__})",
+        ) from error
+
+
+def _rows(value: object) -> Iterator[Row]:
+    """The objects in `value`. CLIXML stands there as a text, or as the one text of an object."""
+    for each in value if isinstance(value, list) else [] if value is None else [value]:
+        texts = [text for text in (each.values() if isinstance(each, dict) else [each]) if isinstance(text, str)]
+        if packed := [text for text in texts if text.lstrip().startswith(("<Objs", "#< CLIXML"))]:
+            yield from clixml.read(packed[0])
+        elif isinstance(each, dict):
+            yield {key: content for key, content in each.items() if "@" not in key}
+        else:
+            raise TypeError(f"a {type(each).__name__} where an object belongs")
