@@ -1,9 +1,14 @@
-"""Findings: what a rule has to say of a value, each with a stable code."""
+"""Findings: what a rule has to say of a value, each with a stable code that explains itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from sync.core.codes import Code
+from sync.core.explanations import EXPLANATIONS, Explanation
+
+__all__ = ["EXPLANATIONS", "Code", "Explanation", "Finding", "Level"]
 
 
 class Level(StrEnum):
@@ -12,12 +17,6 @@ class Level(StrEnum):
     REFUSE = "refuse"
     WARN = "warn"
     NOTE = "note"
-
-
-class Code(StrEnum):
-    """Stable codes; they leave the process in verdicts, logs and the ledger and are never renamed."""
-
-    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)

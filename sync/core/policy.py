@@ -1,0 +1,81 @@
+"""Policy packs: named, dated sets of the thresholds and levels by which certificates are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from types import MappingProxyType
+
+from sync.core.codes import Code
+from sync.core.findings import Finding, Level
+
+_WARNINGS = frozenset(
+    {
+        Code.CMS_TRAILING_DATA,
+        Code.CMS_SIGNATURE_INVALID,
+        Code.CMS_AMBIGUOUS_LEAF,
+        Code.SMIME_BARE_CERTIFICATE,
+        Code.SERIAL_INVALID,
+        Code.EXPIRES_SOON,
+        Code.KU_ABSENT,
+        Code.EKU_ANY,
+        Code.MAILBOX_MALFORMED,
+        Code.MAILBOX_CASE,
+        Code.MAILBOX_SECONDARY,
+        Code.MAILBOX_FOREIGN,
+        Code.OVER_LIMIT,
+        Code.SHADOWING,
+    }
+)
+_NOTES = frozenset({Code.DUPLICATE, Code.SUPERSEDED_SAME_KEY, Code.SUPERSEDED, Code.NONE_PUBLISHABLE, Code.OVERLAP})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a rule asks before it speaks. A verdict names the pack and its date.
+
+    `levels` overrides the level that the decision table gives a code. Sizes are in bits for keys and in bytes for
+    values; `curves` and `hashes` bear the names that `cryptography` gives them, with `x25519` and `x448` among the
+    curves. SHA-1 is allowed by adding `sha1` to `hashes`; MD5 and MD2 are refused whatever `hashes` says.
+    `subject_email` takes emailAddress of the subject for an address where the certificate has no other.
+    """
+
+    name: str
+    date: date
+    levels: Mapping[Code, Level] = field(default_factory=lambda: MappingProxyType({}))
+    clock_skew: timedelta = timedelta(minutes=5)
+    expires_soon: timedelta = timedelta(days=30)
+    min_rsa_bits: int = 2048
+    max_rsa_bits: int = 8192
+    usual_rsa_exponent: int = 65537
+    curves: frozenset[str] = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+    hashes: frozenset[str] = frozenset({"sha256", "sha384", "sha512"})
+    subject_email: bool = True
+    max_value_bytes: int = 32_768
+    max_certificates: int = 64
+    max_depth: int = 8
+    max_paths: int = 32
+    max_per_address: int = 1
+    max_values: int = 15
+
+    def level(self, code: Code) -> Level:
+        """How much a code weighs."""
+        if code in self.levels:
+            return self.levels[code]
+        if code in _NOTES:
+            return Level.NOTE
+        return Level.WARN if code in _WARNINGS else Level.REFUSE
+
+    def finding(self, code: Code, detail: str) -> Finding:
+        """Make a finding at the level that this policy gives its code."""
+        return Finding(code, self.level(code), detail)
+
+    def allows_hash(self, name: str) -> bool:
+        """Whether a CA may sign with this hash (S/MIME BR 7.1.3.2)."""
+        return name in self.hashes and name not in {"md2", "md4", "md5"}
+
+
+PRIVATE_CA = Policy(name="private-ca", date=date(2026, 1, 1))
+
+POLICIES: Mapping[str, Policy] = MappingProxyType({PRIVATE_CA.name: PRIVATE_CA})
