@@ -50,7 +50,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @classmethod
-    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
+    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:  # noqa: ARG003 - the base has none to look for
         """What is missing because of what is there; asked even when single settings are wrong, to tell all at once."""
         yield from ()
 
@@ -96,7 +96,10 @@ class CloudSettings(JudgingSettings, StorageSettings):
     failures_table: _TableName = Field("SmimeSyncFailures", description="the table of failed messages")
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
     read_format: Literal["json", "clixml"] = Field("json", description="how bytes are read back; probe names it")
-    write_codec: str = Field("byte-array-type", description="how bytes are sent; probe names it")
+    write_encoding: Literal[
+        "tagged-integers", "tagged-base64", "element-integers", "element-base64", "base64", "integers"
+    ] = Field("tagged-integers", description="how bytes are sent; probe names it")
+    write_clearing: Literal["null", "empty"] = Field("null", description="how an attribute is cleared; probe names it")
     login_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's login host (a lab's)")
     exchange_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's Exchange host (a lab's)")
     ca_file: Path | None = Field(None, description="CA file for HTTPS, where a proxy or a lab has its own CA")
@@ -121,7 +124,9 @@ class AgentSettings(StorageSettings):
     ldap_user: str = Field(min_length=1, description="bind name: UPN, DN or DOMAIN\\user")
     ldap_password_file: Path = Field(description="file that holds the password, readable by the agent only")
     ldap_ca_file: Path | None = Field(None, description="CA file of the domain controllers; else the system's roots")
+    ldap_server_name: str | None = Field(None, description="the name in their certificates, when it is not the host's")
     ldap_port: int = Field(636, ge=1, le=65535, description="LDAPS port")
+    ldap_base: str | None = Field(None, description="only people under this DN are in scope; else the whole domain")
     poll_seconds: float = Field(30, ge=1, le=3600, description="the timed round behind the notifications, in seconds")
 
 
