@@ -1,0 +1,96 @@
+"""Change notification (MS-ADTS 3.1.1.3.4.1.9): a search that stays open and tells of each commit in the domain.
+
+It only wakes. What changed is read by DirSync, so that a lost or a double notification costs nothing.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+import time
+from datetime import timedelta
+from typing import Final
+
+from asn1crypto import parser
+from ldap3.strategy.base import BaseStrategy
+
+from sync.adapters.active_directory import controls
+from sync.adapters.active_directory.connection import Connection
+from sync.errors import ErrorCode, TemporaryError
+
+SPACING: Final = timedelta(milliseconds=20)
+"""At most one wake in this time: a single change is told at once, and a burst in a few pieces."""
+
+_ENTRY: Final = 4  # searchResEntry, RFC 4511 4.5.2
+_DONE: Final = 5  # searchResDone: a notification search ends only when the controller gives it up
+
+
+class Notification:
+    """Registers when made, on a connection of its own, which it owns from then on."""
+
+    def __init__(self, connection: Connection, root: str) -> None:
+        """Register on the domain `root`. Raises TemporaryError `directory-unavailable`."""
+        self._connection = connection
+        # Active Directory takes no other filter; show-deleted lets deletions wake us too.
+        self._socket = connection.begin_search(
+            root,
+            "(objectClass=*)",
+            attributes=["1.1"],
+            controls=[controls.notification(), controls.show_deleted()],
+        )
+        self._unread = bytearray()
+        self._woke = -SPACING.total_seconds()
+
+    def wait(self, timeout: timedelta) -> bool:
+        """Sleep until a change (True) or until `timeout` passed (False).
+
+        Raises ConnectionError when the connection broke, and TemporaryError `directory-unavailable` when the controller
+        ended the search with a reason: registering again at once would end the same way.
+        """
+        deadline = time.monotonic() + timeout.total_seconds()
+        while self._socket.pending() or self._readable(deadline - time.monotonic()):
+            time.sleep(max(0.0, self._woke + SPACING.total_seconds() - time.monotonic()))
+            if self._drain():
+                self._woke = time.monotonic()
+                return True
+        return False
+
+    def close(self) -> None:
+        """Give the search up."""
+        self._connection.close()
+
+    def _readable(self, seconds: float) -> bool:
+        return bool(select.select([self._socket], [], [], max(0.0, seconds))[0])
+
+    def _drain(self) -> bool:
+        """Read whatever lies there; True when a change was among it."""
+        try:
+            while piece := self._socket.recv(65536):
+                self._unread += piece
+        except (ssl.SSLWantReadError, BlockingIOError):
+            changes = [self._is_change(message) for message in self._messages()]
+            return any(changes)
+        except OSError as error:
+            raise ConnectionError(str(error)) from error
+        raise ConnectionError(f"{self._connection.host} closed the notification connection")
+
+    def _messages(self) -> list[bytes]:
+        """Take the complete LDAP messages from what was read."""
+        messages = []
+        while 0 < (size := BaseStrategy.compute_ldap_message_size(self._unread)) <= len(self._unread):
+            messages.append(bytes(self._unread[:size]))
+            del self._unread[:size]
+        return messages
+
+    def _is_change(self, message: bytes) -> bool:
+        """RFC 4511, 4.1.1: an LDAPMessage is a sequence of message ID, operation and controls."""
+        content = parser.parse(message)[4]
+        number = parser.peek(content)
+        operation = parser.parse(content[number : number + parser.peek(content[number:])])
+        if operation[2] == _DONE:
+            code = parser.parse(operation[4][: parser.peek(operation[4])])[4]
+            raise TemporaryError(
+                ErrorCode.DIRECTORY_UNAVAILABLE,
+                f"{self._connection.host} refuses to notify us of changes: result {int.from_bytes(code, 'big')}",
+            )
+        return bool(operation[2] == _ENTRY)
