@@ -1,0 +1,204 @@
+"""The tenant as a test sees it: add recipients, look at them, script faults, read what was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trustme
+from werkzeug import Request, Response
+
+from sync.adapters.entra import Cloud
+from sync.core.person import Attribute
+from tests.lab.tenant.admin_api import AdminApi
+from tests.lab.tenant.behaviour import Behaviour
+from tests.lab.tenant.cmdlets import Cmdlets
+from tests.lab.tenant.entra import APP_SERVICE_PATH, Entra
+from tests.lab.tenant.faults import Fault, Faults
+from tests.lab.tenant.objects import Entry, Objects, new_id
+from tests.lab.tenant.refused import Refused, Reply
+from tests.lab.tenant.roles import Roles
+from tests.lab.tenant.server import SOCKET, certificate, reset, serve
+from tests.lab.tenant.tokens import RESOURCE, Tokens
+
+_NOWHERE = Reply(status=404)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request as it arrived, and the status that it got (0 when the line was broken)."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+
+    @property
+    def cmdlet(self) -> str:
+        """The cmdlet, by its header; empty for a token request."""
+        return self.headers.get("X-Cmdletname", "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Tenant:
+    """A running tenant. `url` is its front door, `region_url` the same behind another port: a regional host.
+
+    `ca_file` is the authority of both. Everything else is what it holds and how it behaves.
+    """
+
+    id: str
+    url: str = ""
+    region_url: str = ""
+    ca_file: str = ""
+    objects: Objects = field(default_factory=Objects)
+    faults: Faults = field(default_factory=Faults)
+    roles: Roles = field(default_factory=Roles)
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    tokens: Tokens = field(init=False)
+    calls: list[Call] = field(default_factory=list)
+    _api: AdminApi = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(cls, *, port: int = 0, tenant_id: str | None = None) -> Iterator[Tenant]:
+        """Run an empty one until the block ends."""
+        tenant = cls(id=tenant_id or str(uuid.uuid4()))
+        authority = trustme.CA()
+        with tempfile.TemporaryDirectory(prefix="tenant-") as name, contextlib.ExitStack() as running:
+            folder = Path(name)
+            tenant.ca_file = str(folder / "ca.pem")
+            authority.cert_pem.write_to_path(tenant.ca_file)
+            pem = certificate(authority, folder)
+            tenant.url = running.enter_context(serve(tenant.application, pem, port))
+            tenant.region_url = running.enter_context(serve(tenant.application, pem))
+            yield tenant
+
+    def reset(self) -> None:
+        """Forget everything: recipients, tokens, roles, faults, what was asked."""
+        self.objects, self.faults, self.roles, self.behaviour = Objects(), Faults(), Roles(), Behaviour()
+        self.tokens = Tokens(tenant=self.id, roles=self.roles)
+        cmdlets = Cmdlets(objects=self.objects, roles=self.roles, behaviour=self.behaviour)
+        self._api = AdminApi(tenant=self.id, tokens=self.tokens, cmdlets=cmdlets)
+        self.calls = []
+
+    @property
+    def cloud(self) -> Cloud:
+        """This tenant as a national cloud, for the adapters."""
+        return Cloud(name="lab", login=self.url, resource=RESOURCE, admin=self.url, suffixes=("localhost",))
+
+    @property
+    def identity_environment(self) -> dict[str, str]:
+        """What App Service puts into the environment of a program with a managed identity."""
+        return {
+            "IDENTITY_ENDPOINT": f"{self.url}{APP_SERVICE_PATH}",
+            "IDENTITY_HEADER": self.tokens.identity_header,
+        }
+
+    def add_mailbox(self, address: str, *secondary: str, details: str = "UserMailbox", **state: Any) -> Entry:
+        """A mailbox with this primary address; see `add` for `state`."""
+        return self.add(details, address, *secondary, **state)
+
+    def add_mail_user(self, address: str, *secondary: str, details: str = "MailUser", **state: Any) -> Entry:
+        """A mail user; with details="GuestMailUser" a guest."""
+        return self.add(details, address, *secondary, **state)
+
+    def add_contact(self, address: str, *secondary: str, **state: Any) -> Entry:
+        """A mail contact, which has no sign-in name."""
+        return self.add("MailContact", address, *secondary, **{"user_principal_name": None, **state})
+
+    def add_group(self, address: str, *, details: str = "MailUniversalDistributionGroup") -> Entry:
+        """A group, which cannot hold certificates."""
+        return self.add(details, address, user_principal_name=None)
+
+    def add(
+        self,
+        details: str,
+        *addresses: str,
+        id: str | None = None,  # noqa: A002
+        name: str | None = None,
+        user_principal_name: str | None = "",
+        directory_synchronised: bool = False,
+        cloud_managed: bool = False,
+        outside_scope: bool = False,
+        user_certificate: Iterable[bytes] = (),
+        user_smime_certificate: Iterable[bytes] = (),
+    ) -> Entry:
+        """A recipient of any RecipientTypeDetails; its sign-in name is its primary address unless given."""
+        return self.objects.add(
+            Entry(
+                id=id or new_id(),
+                details=details,
+                addresses=list(addresses),
+                name=name or addresses[0].partition("@")[0],
+                user_principal_name=addresses[0] if user_principal_name == "" else user_principal_name,
+                directory_synchronised=directory_synchronised,
+                cloud_managed=cloud_managed,
+                outside_scope=outside_scope,
+                certificates={
+                    Attribute.USER_CERTIFICATE: list(user_certificate),
+                    Attribute.USER_SMIME_CERTIFICATE: list(user_smime_certificate),
+                },
+            )
+        )
+
+    def recipient(self, address: str) -> Entry:
+        """The one that this address, id or name means. Raises LookupError unless it is exactly one."""
+        found = self.objects.resolve(address, None)
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} recipients answer to {address}")
+        return found[0]
+
+    def cmdlets(self) -> list[str]:
+        """The cmdlets that were asked for, in order."""
+        return [call.cmdlet for call in self.calls if call.cmdlet]
+
+    def expire_pages(self) -> None:
+        """Half an hour passes for every next page."""
+        self._api.pages.clear()
+
+    def application(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """The WSGI application: one request through its fault, if there is one, to its answer."""
+        request = Request(environ)
+        name = "token" if request.path.endswith("/token") else request.headers.get("X-CmdletName", "")
+        fault = self.faults.take(name) or Fault()
+        time.sleep(fault.delay)
+        body = request.get_data()
+        reply = fault.reply
+        if fault.done or not (fault.reply or fault.reset):
+            answered = self._answer(request)
+            reply = fault.reply or answered
+        if fault.reset or reply is None:
+            self._record(request, body, 0)
+            reset(environ[SOCKET])
+        self._record(request, body, reply.status)
+        return Response(reply.body, reply.status, reply.headers)(environ, start_response)
+
+    def _answer(self, request: Request) -> Reply:
+        try:
+            entra = Entra(tenant=self.id, tokens=self.tokens)
+            return entra.answer(request) or self._api.answer(request) or _NOWHERE
+        except Refused as refused:
+            return refused.reply
+
+    def _record(self, request: Request, body: bytes, status: int) -> None:
+        call = Call(
+            method=request.method,
+            path=request.full_path.rstrip("?"),
+            headers=dict(request.headers),
+            body=body,
+            status=status,
+        )
+        with self._lock:
+            self.calls.append(call)
