@@ -16,7 +16,7 @@ from sync.adapters.active_directory.connection import NO_SUCH_OBJECT, Connection
 from sync.adapters.active_directory.entries import ATTRIBUTES
 from sync.adapters.active_directory.logon import Access, connect
 from sync.adapters.active_directory.notification import Notification
-from sync.adapters.active_directory.reader import Reader, RefusedError
+from sync.adapters.active_directory.reader import PAGE_SIZE, Reader, RefusedError
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import Page
 
@@ -45,11 +45,14 @@ class ActiveDirectory:
         start_tls: bool = False,
         base: str | None = None,
         filter_: str = USERS,
+        page_size: int = PAGE_SIZE,
+        answer_timeout: int = 60,
     ) -> None:
         """Name the domain controllers in the order in which they are tried, and one account of the domain.
 
         `user` is a UPN, a DN or DOMAIN\\user. `base` limits who is in scope to one part of the domain (None: all of
-        it). `filter_` must match tombstones too. The rest is as in `Access`.
+        it). `filter_` must match tombstones too. `page_size` is people a page of a full import; a controller with a
+        lower MaxPageSize gives as many as it likes. The rest is as in `Access`.
         Raises PermanentError `settings-invalid`, `directory-credentials`.
         """
         self._access = Access(
@@ -60,9 +63,11 @@ class ActiveDirectory:
             server_name=server_name,
             port=port,
             start_tls=start_tls,
+            answer_timeout=answer_timeout,
         )
         self._base = base
         self._filter = filter_
+        self._page_size = page_size
         self._connection: Connection | None = None
         self._controller: Controller | None = None
         self._notification: Notification | None = None
@@ -95,7 +100,8 @@ class ActiveDirectory:
                 pass  # too old, or of a history that is gone: everything, then
             else:
                 return
-        yield from _everything(reader, checkpoint or b"", controller, configuration)
+        after = Checkpoint.taken(_cookie(reader), controller, configuration)
+        yield from _everything(reader, self._page_size, before=checkpoint or b"", after=after.dump())
 
     def wait(self, timeout: timedelta) -> bool:
         """Sleep until something in the domain changed, in scope or not, or until `timeout` passed.
@@ -158,25 +164,24 @@ def _delta(reader: Reader, saved: Checkpoint, controller: Controller) -> Iterato
             yield Page(people=people, checkpoint=checkpoint.dump(), changed_at=changed_at)
 
 
-def _everything(reader: Reader, before: bytes, controller: Controller, configuration: str) -> Iterator[Page]:
-    """Full import.
-
-    1. A cookie first: whatever changes during the import comes after it.
-    2. Then everybody, in pages that hold memory down, where one DirSync answer would hold all.
-    """
-    # 1
+def _cookie(reader: Reader) -> bytes:
     try:
-        after = Checkpoint.taken(reader.cookie(), controller, configuration)
+        return reader.cookie()
     except RefusedError as error:
-        raise PermanentError(
-            ErrorCode.DIRECTORY_RIGHTS, f"{reader.connection.host} refuses DirSync: {error}"
-        ) from error
-    # 2
+        told = f"{reader.connection.host} refuses DirSync: {error}"
+        raise PermanentError(ErrorCode.DIRECTORY_RIGHTS, told) from error
+
+
+def _everything(reader: Reader, page_size: int, *, before: bytes, after: bytes) -> Iterator[Page]:
+    """Everybody, in pages that hold memory down, where one DirSync answer would hold all.
+
+    `after` was taken before the first page, so that whatever changes meanwhile comes after it.
+    """
     place, last = b"", False
     while not last:
-        people, place = reader.page(place)
+        people, place = reader.page(place, page_size)
         last = not place
-        yield Page(people=people, checkpoint=after.dump() if last else before, full=True, complete=last)
+        yield Page(people=people, checkpoint=after if last else before, full=True, complete=last)
 
 
 def _identify(connection: Connection, user: str) -> Controller:

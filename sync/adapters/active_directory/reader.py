@@ -59,9 +59,9 @@ class Reader:
         """Who changed since `cookie`, as much as one answer holds. Raises RefusedError."""
         return self._dirsync(self.filter_, cookie)
 
-    def page(self, place: bytes) -> tuple[tuple[Person, ...], bytes]:
-        """Up to 1,000 people in scope from `place` on (empty: the beginning), and the next place; empty at the end."""
-        entries, answered = self._search(self.base, self.filter_, ATTRIBUTES, controls.paged(PAGE_SIZE, place))
+    def page(self, place: bytes, size: int) -> tuple[tuple[Person, ...], bytes]:
+        """Up to `size` people in scope from `place` on (empty: the beginning), and the next place; empty at the end."""
+        entries, answered = self._search(self.base, self.filter_, ATTRIBUTES, controls.paged(size, place))
         following: bytes = answered.get(controls.PAGED, {}).get("cookie", b"")
         return tuple(person(self._whole(entry)) for entry in entries), following
 
