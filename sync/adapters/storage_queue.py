@@ -58,6 +58,11 @@ class StorageQueue:
         with translated(_SERVICE):
             return cls(QueueClient.from_connection_string(connection_string, queue, **_options(None)))
 
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._client.queue_name
+
     def create(self) -> None:
         """Make the queue unless it is there."""
         with translated(self._service):

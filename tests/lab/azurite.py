@@ -128,8 +128,9 @@ def _listening(process: subprocess.Popen[str]) -> dict[str, str]:
     def read() -> None:
         # It goes on to the end of the process: a full pipe would stop Azurite.
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line)
+        with process.stdout:
+            for line in process.stdout:
+                lines.put(line)
 
     threading.Thread(target=read, daemon=True, name="azurite-output").start()
     urls: dict[str, str] = {}
