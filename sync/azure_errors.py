@@ -67,7 +67,7 @@ def _translate(error: AzureError, service: Service) -> SyncError:
 def _retry_after(error: AzureError) -> timedelta | None:
     """RFC 9110, 10.2.3, in seconds only: Azure Storage names no date."""
     seconds = str(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", ""))
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() and len(seconds) < 7 else None
+    return timedelta(seconds=int(seconds)) if re.fullmatch(r"[0-9]{1,6}", seconds) else None
 
 
 def _sentence(error: Exception) -> str:

@@ -61,6 +61,11 @@ class _Table:
         with translated(_SERVICE):
             return cls(TableClient.from_connection_string(connection_string, table, **_options(None)))
 
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self._client.table_name
+
     def create(self) -> None:
         """Make the table unless it is there."""
         with translated(self._service):

@@ -1,0 +1,250 @@
+"""Ledger and failures on Azure Tables, as Azurite speaks them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from azure.data.tables import TableClient, UpdateMode
+
+from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableLedger
+from sync.archive import record_to_json
+from sync.core.record import Failure, Record
+from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from tests.adapters.failures_contract import FULL as FAILURE
+from tests.adapters.failures_contract import FailuresContract
+from tests.adapters.ledger_contract import ANCHOR, LedgerContract
+from tests.lab.azurite import Azurite, UnsignedToken
+
+pytestmark = pytest.mark.lab
+
+
+def a_name() -> str:
+    """A table's name that no other test has."""
+    return f"t{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def ledger(azurite: Azurite) -> Iterator[TableLedger]:
+    """A new ledger."""
+    made = TableLedger.from_connection_string(azurite.connection_string, a_name())
+    made.create()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def failures(azurite: Azurite) -> Iterator[TableFailures]:
+    """A new store of failures."""
+    made = TableFailures.from_connection_string(azurite.connection_string, a_name())
+    made.create()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def raw(azurite: Azurite, ledger: TableLedger) -> Iterator[TableClient]:
+    """The ledger's table as any other client sees it."""
+    with TableClient.from_connection_string(azurite.connection_string, ledger.name) as client:
+        yield client
+
+
+class TestLedgerContract(LedgerContract):
+    """The ledger's contract on Azurite."""
+
+    @pytest.fixture
+    def ledger(self, azurite: Azurite) -> Iterator[TableLedger]:
+        made = TableLedger.from_connection_string(azurite.connection_string, a_name())
+        made.create()
+        yield made
+        made.close()
+
+
+class TestFailuresContract(FailuresContract):
+    """The contract of failures on Azurite."""
+
+    @pytest.fixture
+    def failures(self, azurite: Azurite) -> Iterator[TableFailures]:
+        made = TableFailures.from_connection_string(azurite.connection_string, a_name())
+        made.create()
+        yield made
+        made.close()
+
+
+def test_people_are_spread_over_partitions(ledger: TableLedger, raw: TableClient) -> None:
+    """One partition is one server of Azure's, and takes no more than 2,000 entities a second."""
+    for number in range(40):
+        ledger.put(Record(anchor=f"person {number}"))
+
+    partitions = {entity["PartitionKey"] for entity in raw.list_entities(select=["PartitionKey"])}
+
+    # 40 people into 256 partitions, by chance about 37 different ones; these anchors are always the same.
+    assert len(partitions) > 30
+    assert all(len(partition) == 2 for partition in partitions)
+
+
+def test_an_entity_names_its_person(ledger: TableLedger, raw: TableClient) -> None:
+    """An administrator with a storage browser finds the ImmutableId, but for the two characters that no key holds."""
+    ledger.put(Record(anchor="ab/+=="))
+
+    assert [entity["RowKey"] for entity in raw.list_entities()] == ["ab_-=="]
+
+
+def test_a_record_may_fill_an_entity_and_not_more(ledger: TableLedger) -> None:
+    """Azure takes 1 MiB, Azurite any size: the limit is ours to keep."""
+    room = MAX_BYTES - len(record_to_json(Record(anchor=ANCHOR, event="")))
+    full = ledger.put(Record(anchor=ANCHOR, event="x" * (room - len('"event":"",'))))
+
+    assert ledger.get(ANCHOR) == full
+    refused = code_of(PermanentError, lambda: ledger.put(replace(full, event="x" * MAX_BYTES)))
+    assert refused is ErrorCode.EVENT_TOO_LARGE
+
+
+def test_a_record_that_somebody_deleted_is_a_lost_race(ledger: TableLedger, raw: TableClient) -> None:
+    """Whoever read it looks again, and finds nobody."""
+    stored = ledger.put(Record(anchor=ANCHOR))
+    [entity] = raw.list_entities()
+    raw.delete_entity(entity)
+
+    assert code_of(TemporaryError, lambda: ledger.put(stored)) is ErrorCode.LEDGER_CONFLICT
+    assert ledger.get(ANCHOR) is None
+
+
+def test_a_table_that_nobody_made_is_refused(azurite: Azurite) -> None:
+    """On every way, and it never passes for nobody being known or for a lost race."""
+    ledger = TableLedger.from_connection_string(azurite.connection_string, a_name())
+    calls: list[Callable[[], object]] = [
+        lambda: ledger.get(ANCHOR),
+        lambda: ledger.put(Record(anchor=ANCHOR)),
+        lambda: ledger.put(Record(anchor=ANCHOR, version='W/"1"')),
+        lambda: list(ledger.records()),
+    ]
+
+    for call in calls:
+        assert code_of(PermanentError, call) is ErrorCode.LEDGER_REFUSED
+    ledger.close()
+
+
+def test_a_table_is_created_once(ledger: TableLedger) -> None:
+    """Creating what is there is success, and leaves its records."""
+    ledger.put(Record(anchor=ANCHOR))
+
+    ledger.create()
+
+    assert [record.anchor for record in ledger.records()] == [ANCHOR]
+
+
+@pytest.mark.parametrize(
+    "broken", [{"schema": 2}, {"record0": b"{"}, {"record0": b'{"anchor": 1}'}, {"record0": "text"}, {"schema": None}]
+)
+def test_a_record_that_cannot_be_read_says_which(
+    ledger: TableLedger, raw: TableClient, broken: dict[str, object]
+) -> None:
+    """Written by a newer version or by hand; one of a million must be findable."""
+    ledger.put(Record(anchor=ANCHOR))
+    [entity] = raw.list_entities()
+    raw.upsert_entity({**entity, **broken}, mode=UpdateMode.REPLACE)
+
+    for read in (lambda: ledger.get(ANCHOR), lambda: list(ledger.records())):
+        with pytest.raises(PermanentError) as malformed:
+            read()
+        assert malformed.value.code is ErrorCode.LEDGER_MALFORMED
+        assert entity["RowKey"] in malformed.value.message
+
+
+def test_a_failure_removed_during_a_walk_is_left_out(failures: TableFailures) -> None:
+    """Another replay was faster."""
+    failures.add(FAILURE)
+    failures.add(replace(FAILURE, id="second"))
+
+    walk = failures.all()
+    first = next(walk)
+    for failure in (FAILURE, replace(FAILURE, id="second")):
+        failures.remove(failure.id)
+
+    assert first.id in {FAILURE.id, "second"}
+    assert list(walk) == []
+
+
+def test_a_failure_over_an_entity_is_refused(failures: TableFailures) -> None:
+    """No queue message is that long: a clear end all the same."""
+    refused = code_of(PermanentError, lambda: failures.add(replace(FAILURE, body="x" * MAX_BYTES)))
+
+    assert refused is ErrorCode.EVENT_TOO_LARGE
+
+
+class TestIdentity:
+    """The way of a managed identity: HTTPS and a bearer token."""
+
+    def test_a_token_lets_in(self, secure_azurite: Azurite) -> None:
+        """Ledger and failures work."""
+        ledger = TableLedger.from_identity(
+            secure_azurite.table_url, UnsignedToken(), a_name(), ca_file=str(secure_azurite.ca_file)
+        )
+        ledger.create()
+        stored = ledger.put(Record(anchor=ANCHOR))
+
+        assert ledger.get(ANCHOR) == stored
+        ledger.close()
+
+    def test_an_expired_token_is_refused(self, secure_azurite: Azurite) -> None:
+        """As a role that is missing is."""
+        ledger = TableLedger.from_identity(
+            secure_azurite.table_url, UnsignedToken(expires_in=-60), a_name(), ca_file=str(secure_azurite.ca_file)
+        )
+
+        assert code_of(PermanentError, lambda: ledger.get(ANCHOR)) is ErrorCode.LEDGER_REFUSED
+        ledger.close()
+
+
+class TestTrouble:
+    """Foreign errors end in ours."""
+
+    def test_a_key_that_is_not_base64_is_a_wrong_setting(self, azurite: Azurite) -> None:
+        """No request is ever signed with it."""
+        ledger = TableLedger.from_connection_string(azurite.connection_string.replace("==;", "=;"), a_name())
+
+        assert code_of(PermanentError, lambda: ledger.get(ANCHOR)) is ErrorCode.SETTINGS_INVALID
+        ledger.close()
+
+    def test_a_wrong_key_is_refused(self, azurite: Azurite) -> None:
+        """It is a key, but another account's."""
+        ledger = TableLedger.from_connection_string(
+            azurite.connection_string.replace("AccountKey=", "AccountKey=AAAA"), a_name()
+        )
+
+        assert code_of(PermanentError, lambda: ledger.get(ANCHOR)) is ErrorCode.LEDGER_REFUSED
+        ledger.close()
+
+    @pytest.mark.parametrize("connection", ["", "rubbish", "AccountName=a", "AccountName=a;AccountKey=YQ==;x"])
+    def test_a_connection_string_that_is_none_is_a_wrong_setting(self, connection: str) -> None:
+        """Said when it is read."""
+        refused = code_of(PermanentError, lambda: TableLedger.from_connection_string(connection, "ledger"))
+
+        assert refused is ErrorCode.SETTINGS_INVALID
+
+    def test_a_service_that_is_away_is_tried_again(self) -> None:
+        """The message is delivered again."""
+        failures = TableFailures.from_connection_string(
+            "TableEndpoint=http://127.0.0.1:9/account;SharedAccessSignature=sv=2026-01-01&sig=U0VDUkVU", "failures"
+        )
+        calls: list[Callable[[], object]] = [
+            lambda: failures.add(Failure(id="1", at=FAILURE.at, reason="r", detail="d", body="b")),
+            lambda: list(failures.all()),
+        ]
+
+        for call in calls:
+            with pytest.raises(TemporaryError) as away:
+                call()
+            assert away.value.code is ErrorCode.LEDGER_UNAVAILABLE
+            assert "sig" not in str(away.value)
+        failures.close()
+
+
+def code_of(kind: type[SyncError], call: Callable[[], object]) -> ErrorCode:
+    """The code with which `call` ends in an error of this kind."""
+    with pytest.raises(kind) as raised:
+        call()
+    return raised.value.code
