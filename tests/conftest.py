@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.lab.administrator import Administrator
     from tests.lab.azurite import Azurite
     from tests.lab.samba import DomainController
+    from tests.lab.tenant import Tenant
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +56,19 @@ def administrator(domain_controller: DomainController) -> Iterator[Administrator
 
     with Administrator.of(domain_controller) as administrator:
         yield administrator
+
+
+@pytest.fixture(scope="session")
+def tenant_server() -> Iterator[Tenant]:
+    """A running simulated tenant, always of the same id; use `tenant`, which empties it."""
+    from tests.lab.tenant import Tenant
+
+    with Tenant.start(tenant_id="7a5c1e0d-2b4f-4c8a-9d3e-6f1b0a2c4e68") as tenant:
+        yield tenant
+
+
+@pytest.fixture
+def tenant(tenant_server: Tenant) -> Tenant:
+    """An empty simulated tenant."""
+    tenant_server.reset()
+    return tenant_server
