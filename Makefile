@@ -1,4 +1,4 @@
-# make dev | demo | test | lab | lint | format | bench | lock | clean
+# make dev | demo | test | lab | bench | lint | format | docs | lock | clean
 # Everything is made in .venv and build/; the only thing a fresh Debian machine needs is python3 with its venv module.
 
 SHELL := /bin/bash
@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help dev demo test lab lint format bench lock clean
+.PHONY: help dev demo test lab lab-parts lint format bench docs lock clean
 
 help:
 	@sed -n '1,2p' Makefile | sed 's/^# //'
@@ -28,6 +28,28 @@ $(STAMP): requirements/dev.txt requirements/worker.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --ignore-requires-python -r requirements/worker.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
+
+# The main job, embedded, on examples/. Run it twice: the second run changes nothing. FRESH=1 starts over.
+demo: dev
+	$(BIN)/python -m examples.demo $(if $(FRESH),--fresh)
+
+# What the lab needs from apt, npm and pip; says what it leaves out, and fails for it where the lab is required.
+lab-parts: dev
+	$(BIN)/python -m tests.lab.setup
+
+test: lab-parts
+	$(BIN)/pytest
+
+# The real parts, ten changes in Active Directory, each followed to the simulated tenant.
+lab: lab-parts
+	$(BIN)/python -m tests.lab
+
+bench: dev
+	$(BIN)/python -m bench
+
+# The pages under docs/ that come from the code.
+docs: dev
+	$(BIN)/python -m docs.make
 
 lint: dev
 	$(BIN)/ruff check .

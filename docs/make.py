@@ -14,10 +14,18 @@ from pydantic.fields import FieldInfo
 from sync import envelope
 from sync.core.findings import EXPLANATIONS
 from sync.errors import HINTS, ErrorCode
-from sync.settings import PREFIX, AgentSettings, CloudSettings, Names
+from sync.settings import PREFIX, AgentSettings, CloudSettings
 
 FOLDER = Path(__file__).parent
 _MADE = "<!-- made by `make docs`; edit the code, not this page -->\n"
+
+_KINDS: Mapping[object, str] = {
+    Path: "path",
+    SecretStr: "secret",
+    bool: "`true` or `false`",
+    int: "number",
+    float: "number",
+}
 
 
 def pages() -> Mapping[str, str]:
@@ -46,28 +54,20 @@ def _settings() -> str:
 
 
 def _setting(name: str, field: FieldInfo) -> str:
-    default = "**required**" if field.is_required() else "" if field.default is None else f"`{field.default}`"
-    return f"| `{PREFIX}{name.upper()}` | {_kind(field.annotation)} | {default} | {field.description} |"
+    default = "**required**" if field.is_required() else f"`{field.default}`".lower()
+    default = "" if field.default is None else default
+    return f"| `{field.title or PREFIX + name.upper()}` | {_kind(field.annotation)} | {default} | {field.description} |"
 
 
 def _kind(annotation: object) -> str:
     """The kind of value, in the words of whoever fills it in."""
     arguments = [each for each in typing.get_args(annotation) if each is not types.NoneType]
-    if isinstance(annotation, types.UnionType):
-        return _kind(arguments[0])
     origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
+    if origin in {types.UnionType, typing.Union, typing.Annotated}:
         return _kind(arguments[0])
     if origin is typing.Literal:
         return " or ".join(f"`{each}`" for each in arguments)
-    kinds: dict[object, str] = {
-        Path: "path",
-        SecretStr: "secret",
-        bool: "`true` or `false`",
-        int: "number",
-        float: "number",
-    }
-    return "list with commas" if annotation == Names or origin is tuple else kinds.get(annotation, "text")
+    return "list with commas" if origin is tuple else _KINDS.get(annotation, "text")
 
 
 def _findings() -> str:

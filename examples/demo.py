@@ -106,7 +106,9 @@ def _wave(console: Console, app: Embedded, title: str) -> None:
     console.print()
     console.print(table)
     written = sum(outcome.status is Status.WRITTEN for _, outcome in outcomes)
-    console.print(f"{sent.read} people read, {sent.sent} events, {written} mailboxes written, {seconds:.1f} s in all")
+    console.print(
+        f"{sent.read} people read, {sent.sent} events, {written} mailboxes written, {seconds * 1000:.0f} ms in all"
+    )
 
 
 def _again(console: Console, app: Embedded) -> None:
@@ -154,7 +156,8 @@ def _told(outcome: Outcome) -> str:
 
 
 def _line(judged: Judged) -> str:
-    head = "[green]published[/green]" if judged.published else "[red]not published[/red]"
+    where = " and ".join(judged.published)
+    head = f"[green]published[/green] in {where}:" if where else "[red]not published[/red]:"
     told = [
         f"[{LEVEL_STYLE[finding.level]}]{finding.code}[/{LEVEL_STYLE[finding.level]}] "
         f"{escape(EXPLANATIONS[finding.code].meaning)}"
@@ -169,10 +172,7 @@ def _folded(lines: list[str]) -> list[str]:
     for line in lines:
         head, _, findings = line.partition("\n")
         bodies.setdefault(f"{head.rpartition(' ')[0]}\n{findings}" if findings else line, []).append(line)
-    return [
-        group[0] if len(group) < 3 else f"{len(group)} × {key}"
-        for key, group in bodies.items()  # noqa: RUF001
-    ]
+    return [group[0] if len(group) < 3 else f"{len(group)} × {key}" for key, group in bodies.items()]
 
 
 if __name__ == "__main__":

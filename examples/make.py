@@ -53,11 +53,11 @@ def characters(issuing: Authority, public: Authority, stranger: Authority) -> li
     def good(name: str, by: Authority = issuing, **options: object) -> Issued:
         return by.issue(address(name), **{"not_before": SINCE, "not_after": UNTIL, **options})  # type: ignore[arg-type]
 
-    alice, bob, grace, mike = (good(name) for name in ("alice", "bob", "grace", "mike"))
+    alice, bob, grace, renewed_mike = (good(name) for name in ("alice", "bob", "grace", "mike"))
     old_bob = good("bob", not_before=SINCE - 800 * DAY, not_after=SINCE - 70 * DAY)
     ivan_signs = good("ivan", ku=("digitalSignature",))
     ivan_receives = good("ivan", ku=("keyEncipherment",))
-    renewed_mike = good("mike", not_before=SINCE + 30 * DAY)
+    old_mike = good("mike", not_before=SINCE - 400 * DAY, not_after=SINCE - 35 * DAY)
     sybil, old_sybil = good("sybil", key="ec384"), good("sybil", public, key="ec256", not_before=SINCE - 300 * DAY)
     efs_of_dave = issuing.issue(eku=(EFS,), upn=address("dave"), subject="dave", not_before=SINCE, not_after=UNTIL)
     logon_of_erin = issuing.issue(
@@ -99,9 +99,9 @@ def characters(issuing: Authority, public: Authority, stranger: Authority) -> li
         ),
         Character(
             name="mike",
-            story="renewed in the second wave, which makes his userSMIMECertificate stale",
-            smime_values=(mike.smime_blob(certificates=[issuing]),),
-            later=(renewed_mike.der,),
+            story="renewed, but Outlook's old userSMIMECertificate would shadow it",
+            values=(renewed_mike.der,),
+            smime_values=(old_mike.smime_blob(certificates=[issuing]),),
         ),
         Character(
             name="niaj",

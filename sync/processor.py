@@ -209,7 +209,7 @@ def _what_connect_does(event: Event) -> str:
     count = len(event.person.values.user_certificate)
     if count > 15:
         return f"left to Entra Connect, which exports nothing of {count} userCertificate values (its limit is 15)"
-    return f"left to Entra Connect, which exports all {count} userCertificate values, judged by nobody"
+    return f"left to Entra Connect, which exports userCertificate as it is ({count} of at most 15), judged by nobody"
 
 
 def _compare(plan: Plan, held: Values) -> None:

@@ -68,10 +68,18 @@ class StorageSettings(_Settings):
     """The storage account that holds queue and ledger."""
 
     storage: SecretStr | None = Field(None, description="connection string; for development, a lab or a SAS")
-    storage__queueserviceuri: _HttpsUrl | None = Field(None, description="queue endpoint, with an identity")
-    storage__tableserviceuri: _HttpsUrl | None = Field(None, description="table endpoint, with an identity")
-    storage__credential: Literal["managedidentity"] | None = Field(None, description="`managedidentity`")
-    storage__clientid: _Guid | None = Field(None, description="client id of a user-assigned identity")
+    storage__queueserviceuri: _HttpsUrl | None = Field(
+        None, title=f"{STORAGE}__queueServiceUri", description="queue endpoint, with an identity"
+    )
+    storage__tableserviceuri: _HttpsUrl | None = Field(
+        None, title=f"{STORAGE}__tableServiceUri", description="table endpoint, with an identity"
+    )
+    storage__credential: Literal["managedidentity"] | None = Field(
+        None, title=f"{STORAGE}__credential", description="`managedidentity`"
+    )
+    storage__clientid: _Guid | None = Field(
+        None, title=f"{STORAGE}__clientId", description="client id of a user-assigned identity"
+    )
     queue: _QueueName = Field("smime-sync-changes", description="the change queue; its poison queue ends in -poison")
 
     @classmethod

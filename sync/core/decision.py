@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sync.core.judgement import Context, judge
+from sync.core.judgement import Context, Verdict, judge
 from sync.core.person import Attribute, Person, Values
 from sync.core.plan import Managed, Plan, plan
 from sync.core.recipient import Owner, Recipient
@@ -48,8 +49,15 @@ def _judged(selection: Selection, selected: Values) -> tuple[Judged, ...]:
             attribute=verdict.attribute,
             fingerprint=verdict.fingerprint,
             certificate=verdict.certificate.fingerprint if verdict.certificate else None,
-            published=verdict.certificate is not None and verdict.certificate.der in selected.user_certificate,
+            published=tuple(_published(verdict, selected)),
             findings=verdict.findings,
         )
         for verdict in selection.verdicts
     )
+
+
+def _published(verdict: Verdict, selected: Values) -> Iterator[Attribute]:
+    if verdict.certificate is not None and verdict.certificate.der in selected.user_certificate:
+        yield Attribute.USER_CERTIFICATE
+    if verdict.attribute is Attribute.USER_SMIME_CERTIFICATE and verdict.value in selected.user_smime_certificate:
+        yield Attribute.USER_SMIME_CERTIFICATE

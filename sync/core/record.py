@@ -27,13 +27,14 @@ class Status(StrEnum):
 class Judged:
     """One value of the event and what became of it, without its bytes.
 
-    `fingerprint` names the attribute value, `certificate` the leaf judged in it (both SHA-256, hex).
+    `fingerprint` names the attribute value, `certificate` the leaf judged in it (both SHA-256, hex). `published` are
+    the attributes in which the recipient shall hold it: the certificate, the value itself, or both.
     """
 
     attribute: Attribute
     fingerprint: str
     certificate: str | None = None
-    published: bool = False
+    published: tuple[Attribute, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 

@@ -1,0 +1,1 @@
+"""Speed, as ratios within one run beside a physical floor. Never a test."""

@@ -1,0 +1,197 @@
+"""The whole product on real parts: a domain controller, the agent, a queue, the genuine worker, a tenant over HTTPS.
+
+In the place of the Functions host stands a loop that hands each queue message to the worker as the host would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sync import wiring
+from sync.adapters.storage_queue import StorageQueue
+from sync.adapters.table_ledger import TableFailures, TableLedger
+from sync.agent import Agent
+from sync.core.person import Attribute, Values
+from sync.settings import AgentSettings, load
+from tests.lab.administrator import Administrator
+from tests.lab.azurite import Azurite
+from tests.lab.samba import DomainController
+from tests.lab.tenant import Tenant
+from tests.lab.worker import Worker, WorkerError
+from tests.lab.worker.payloads import queue_message
+from tests.mill import DAY, Authority, Issued, Mill
+
+QUEUE = "smime-sync-changes"
+RETRY = timedelta(milliseconds=500)
+"""The lab's visibilityTimeout; host.json has 30 s."""
+
+
+@dataclass(kw_only=True)
+class Site:
+    """Everything, running. `people` is the organisational unit in which a test or a tour works."""
+
+    administrator: Administrator
+    tenant: Tenant
+    worker: Worker
+    queue: StorageQueue
+    ledger: TableLedger
+    failures: TableFailures
+    agent: Agent
+    issuing: Authority
+    people: str
+    errors: list[str] = field(default_factory=list)
+
+    def issue(self, name: str, **options: object) -> Issued:
+        """A good certificate of the company's CA for this person, unless the options say otherwise."""
+        return self.issuing.issue(f"{name}@corp.example", **options)  # type: ignore[arg-type]
+
+    def held(self, name: str) -> Values:
+        """What the person's mailbox in the tenant holds now."""
+        return self.tenant.recipient(f"{name}@corp.example").values
+
+    def deliver(self) -> int:
+        """Hand what is visible on the queue to the worker; return how many messages there were."""
+        messages = self.queue.receive(16, timedelta(minutes=10))
+        for message in messages:
+            payload = queue_message(
+                message.body, message_id=message.id, dequeue_count=message.dequeue_count, receipt=message.receipt
+            )
+            try:
+                self.worker.invoke("process", payload)
+            except WorkerError as error:
+                self.errors.append(str(error))
+                self.queue.release(message, RETRY)
+            else:
+                self.queue.delete(message)
+        return len(messages)
+
+    def until(self, true: Callable[[], bool], *, within: float = 20) -> float:
+        """Wait until it is true; return how long that took, in seconds. Raises TimeoutError with the last errors."""
+        started = time.perf_counter()
+        while not true():
+            if time.perf_counter() - started > within:
+                raise TimeoutError(
+                    f"not true after {within} s; the worker said: {self.errors[-3:]}\n{self.worker.log()}"
+                )
+            time.sleep(0.002)
+        return time.perf_counter() - started
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run agent and host loop in threads until the block ends."""
+        stop = threading.Event()
+
+        def host() -> None:
+            while not stop.is_set():
+                if not self.deliver():
+                    stop.wait(0.02)
+
+        threads = [
+            threading.Thread(target=host, name="host"),
+            threading.Thread(
+                target=lambda: self.agent.run(
+                    stopped=stop.is_set,
+                    pause=lambda wait: stop.wait(wait.total_seconds()) and None,
+                    every=timedelta(seconds=1),
+                ),
+                name="agent",
+            ),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(timeout=30)
+
+
+@contextmanager
+def start(
+    folder: Path, *, told: Callable[[str], None] = lambda _: None, controller: DomainController | None = None
+) -> Iterator[Site]:
+    """Start every part in `folder` (or use the `controller` that runs already) until the block ends."""
+    with ExitStack() as running:
+        told("domain controller (Samba)")
+        controller = controller or running.enter_context(DomainController.start(folder / "dc"))
+        administrator = running.enter_context(Administrator.of(controller))
+        people = administrator.create_unit(f"Site {folder.name}")
+        password = "The-agents-0wn-password"
+        user = administrator.create_agent(f"agent-{folder.name[-8:]}", password, unit=people)
+        (folder / "password").write_text(password)
+        told("queue and tables (Azurite)")
+        azurite = running.enter_context(Azurite.start())
+        queue = StorageQueue.from_connection_string(azurite.connection_string, QUEUE)
+        ledger = TableLedger.from_connection_string(azurite.connection_string, "SmimeSyncLedger")
+        failures = TableFailures.from_connection_string(azurite.connection_string, "SmimeSyncFailures")
+        for store in (queue, ledger, failures):
+            running.enter_context(contextlib.closing(store))
+            store.create()
+        told("tenant (Entra and Exchange Online over HTTPS)")
+        tenant = running.enter_context(Tenant.start())
+        (folder / "application.pem").write_text(tenant.tokens.register_certificate())
+        mill = Mill(now=datetime.now(UTC).replace(microsecond=0) - DAY)
+        root = mill.root("Lab Root CA")
+        issuing = root.issue_ca("Lab Issuing CA")
+        (folder / "anchors.pem").write_text(root.pem)
+        (folder / "intermediates.pem").write_text(issuing.pem)
+        told("worker (Microsoft's library around function_app.py)")
+        worker = running.enter_context(
+            Worker.start(
+                {
+                    "SMIME_SYNC_STORAGE": azurite.connection_string,
+                    "SMIME_SYNC_QUEUE": QUEUE,
+                    "SMIME_SYNC_RECONCILE_SCHEDULE": "0 0 3 * * *",
+                    "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
+                    "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
+                    "SMIME_SYNC_TENANT_ID": tenant.id,
+                    "SMIME_SYNC_CREDENTIAL": "certificate",
+                    "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
+                    "SMIME_SYNC_CLIENT_CERTIFICATE": str(folder / "application.pem"),
+                    "SMIME_SYNC_LOGIN_URL": tenant.url,
+                    "SMIME_SYNC_EXCHANGE_URL": tenant.url,
+                    "SMIME_SYNC_CA_FILE": tenant.ca_file,
+                }
+            )
+        )
+        told("agent (ldap3, least-privilege account)")
+        agent = wiring.agent(
+            load(
+                AgentSettings,
+                {
+                    "SMIME_SYNC_STORAGE": azurite.connection_string,
+                    "SMIME_SYNC_QUEUE": QUEUE,
+                    "SMIME_SYNC_STATE_FILE": str(folder / "agent.sqlite"),
+                    "SMIME_SYNC_LDAP_HOSTS": controller.address,
+                    "SMIME_SYNC_LDAP_SERVER_NAME": controller.fqdn,
+                    "SMIME_SYNC_LDAP_USER": user,
+                    "SMIME_SYNC_LDAP_PASSWORD_FILE": str(folder / "password"),
+                    "SMIME_SYNC_LDAP_CA_FILE": str(controller.ca_file),
+                    "SMIME_SYNC_LDAP_BASE": people,
+                },
+            )
+        )
+        running.callback(agent.directory.close)
+        yield Site(
+            administrator=administrator,
+            tenant=tenant,
+            worker=worker,
+            queue=queue,
+            ledger=ledger,
+            failures=failures,
+            agent=agent,
+            issuing=issuing,
+            people=people,
+        )
+
+
+CERTIFICATE = Attribute.USER_CERTIFICATE.value
+SMIME_CERTIFICATE = Attribute.USER_SMIME_CERTIFICATE.value

@@ -1,0 +1,145 @@
+"""A small company on the embedded adapters, in memory, with a clock that only tests move."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sync.core.judgement import Context
+from sync.core.path import TrustStore
+
+from sync import envelope
+from sync.adapters.embedded import Database, EmbeddedFailures, EmbeddedLedger, EmbeddedQueue, EmbeddedRecipients
+from sync.core.event import Cause, Event
+from sync.core.identity import SourceAnchor, Watermark
+from sync.core.person import Person, Values
+from sync.core.recipient import Recipient, RecipientKind
+from sync.core.record import Outcome, Record
+from sync.drain import drain
+from sync.ports import Message
+from sync.processor import Processor
+from sync.reconciler import Reconciler
+from sync.replayer import Replayer
+from tests.mill import NOW, Authority, Issued, Mill
+
+
+def anchor(name: str) -> SourceAnchor:
+    """An anchor that belongs to this name."""
+    return SourceAnchor(hashlib.sha256(name.encode()).digest()[:16])
+
+
+def person(
+    name: str, *certificates: Issued | bytes, smime: Iterable[bytes] = (), enabled: bool = True, deleted: bool = False
+) -> Person:
+    """A person as the directory shows them, with values of userCertificate and userSMIMECertificate."""
+    values = [each if isinstance(each, bytes) else each.der for each in certificates]
+    return Person(
+        anchor=anchor(name),
+        mail=f"{name}@corp.example",
+        enabled=enabled,
+        deleted=deleted,
+        values=Values.of(values, smime),
+    )
+
+
+@dataclass(kw_only=True)
+class Office:
+    """The cloud side and its tenant. Everybody who was given a mailbox has `name`@corp.example."""
+
+    now: datetime = NOW
+    mill: Mill = field(default_factory=Mill)
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        self.root: Authority = self.mill.root()
+        self.issuing = self.root.issue_ca("Example Issuing CA")
+        self.trust = TrustStore.of([self.root.der], [self.issuing.der])
+        self.database = Database(None, lambda: self.now)
+        self.queue = EmbeddedQueue(self.database)
+        self.ledger = EmbeddedLedger(self.database)
+        self.failures = EmbeddedFailures(self.database)
+        self.recipients = EmbeddedRecipients(self.database)
+        self.processor = Processor(
+            recipients=self.recipients,
+            ledger=self.ledger,
+            failures=self.failures,
+            judging=lambda moment: Context(now=moment, trust=self.trust),
+            now=lambda: self.now,
+        )
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return Reconciler(ledger=self.ledger, queue=self.queue, processor=self.processor)
+
+    @property
+    def replayer(self) -> Replayer:
+        return Replayer(failures=self.failures, queue=self.queue)
+
+    def issue(self, name: str, **options: object) -> Issued:
+        """A good certificate for this person, unless the options say otherwise."""
+        return self.issuing.issue(f"{name}@corp.example", **options)  # type: ignore[arg-type]
+
+    def mailbox(self, name: str, *held: Issued, **options: bool) -> Recipient:
+        """Give a person a mailbox that already holds these certificates."""
+        recipient = Recipient(
+            id=str(uuid.UUID(bytes=anchor(name).object_guid)),
+            kind=RecipientKind.MAILBOX,
+            addresses=(f"{name}@corp.example",),
+            values=Values.of(each.der for each in held),
+            **options,
+        )
+        self.recipients.add(recipient)
+        return recipient
+
+    def held(self, name: str) -> Values:
+        """What the person's mailbox holds now."""
+        recipient = self.recipients.find(pinned=None, addresses=[f"{name}@corp.example"])
+        assert recipient is not None
+        return recipient.values
+
+    def record(self, name: str) -> Record:
+        """What the ledger says of the person."""
+        record = self.ledger.get(anchor(name).immutable_id)
+        assert record is not None
+        return record
+
+    def event(self, of: Person, *, sequence: int | None = None) -> str:
+        """The next event of a person, as the agent would send it."""
+        if sequence is None:
+            self.sequence += 1
+            sequence = self.sequence
+        return envelope.render(
+            Event(
+                id=str(sequence),
+                source="urn:smime-sync:agent:corp.example",
+                time=self.now,
+                watermark=Watermark(1, sequence),
+                person=of,
+                cause=Cause.CHANGE,
+            )
+        )
+
+    def message(self, of: Person, *, sequence: int | None = None, dequeue_count: int = 1) -> Message:
+        """The same, as the host hands it to the function."""
+        return Message(id=str(uuid.uuid4()), body=self.event(of, sequence=sequence), dequeue_count=dequeue_count)
+
+    def process(self, of: Person, *, sequence: int | None = None) -> Outcome:
+        """Send a person's state straight to the processor."""
+        return self.processor.process(self.message(of, sequence=sequence))
+
+    def drain(self) -> list[Outcome | None]:
+        """Work off the queue."""
+        outcomes: list[Outcome | None] = []
+        drain(self.queue, self.processor, done=lambda _, outcome: outcomes.append(outcome))
+        return outcomes
+
+    def pass_time(self, time: timedelta) -> None:
+        """Let the clock go on."""
+        self.now += time
+
+    def with_processor(self, **changes: object) -> Processor:
+        """The processor with some of its parts exchanged."""
+        return replace(self.processor, **changes)  # type: ignore[arg-type]
