@@ -40,12 +40,12 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "MS-OXLDAP 2.2.5.2; MS-OXOABK 2.2.4.36; RFC 2798, 2.8",
         ),
         Code.CMS_MALFORMED: Explanation(
-            "The value begins like a CMS message but is damaged or is not SignedData.",
+            "The value begins like a CMS message but is damaged, not SignedData, or of more than 64 certificates.",
             'Have the person publish again from Outlook ("Publish to GAL"), or remove the value.',
             "RFC 5652, 5",
         ),
         Code.CMS_NO_CERTIFICATE: Explanation(
-            "The SignedData holds no certificate, or more than the 64 that are looked at.",
+            "The SignedData holds no certificate.",
             "Have the person publish again from Outlook, or remove the value.",
             "RFC 5652, 5.1",
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
 
+from sync.core.certificate import Signature
 from sync.core.codes import Code
 from sync.core.findings import Finding, Level
 
@@ -29,6 +30,8 @@ _WARNINGS = frozenset(
     }
 )
 _NOTES = frozenset({Code.DUPLICATE, Code.SUPERSEDED_SAME_KEY, Code.SUPERSEDED, Code.NONE_PUBLISHABLE, Code.OVERLAP})
+_NEVER = frozenset({"md2", "md4", "md5"})
+_SCHEMES = frozenset({"rsa", "rsa-pss", "ecdsa"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +74,13 @@ class Policy:
         """Make a finding at the level that this policy gives its code."""
         return Finding(code, self.level(code), detail)
 
-    def allows_hash(self, name: str) -> bool:
-        """Whether a CA may sign with this hash (S/MIME BR 7.1.3.2)."""
-        return name in self.hashes and name not in {"md2", "md4", "md5"}
+    def objection_to(self, signature: Signature) -> Code | None:
+        """Say what is wrong with how a CA signed, if anything (S/MIME BR 7.1.3.2; RFC 8550, 4.3)."""
+        if signature.hash in _NEVER:
+            return Code.SIG_WEAK_HASH
+        if signature.scheme == "eddsa" or (signature.scheme in _SCHEMES and signature.hash in self.hashes):
+            return None
+        return Code.SIG_WEAK_HASH if signature.hash == "sha1" else Code.SIG_UNSUPPORTED
 
 
 PRIVATE_CA = Policy(name="private-ca", date=date(2026, 1, 1))

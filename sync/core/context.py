@@ -1,0 +1,28 @@
+"""What a judgement depends on besides the value itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sync.core.addresses import Mailbox, known_addresses
+from sync.core.path import TrustStore
+from sync.core.policy import PRIVATE_CA, Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The moment (aware), whom we trust, by which policy we judge, and whose certificate it should be.
+
+    `addresses` are the person's as the cloud knows them, the primary one first (rules.md, B12); None leaves the
+    address rule out. `mailboxes` are those of them that are e-mail addresses, read once.
+    """
+
+    now: datetime
+    trust: TrustStore
+    policy: Policy = PRIVATE_CA
+    addresses: tuple[str, ...] | None = None
+    mailboxes: tuple[Mailbox, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mailboxes", known_addresses(self.addresses or ()))

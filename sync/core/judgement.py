@@ -1,0 +1,79 @@
+"""Judging one attribute value: everything that the decision table says of it, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sync.core.certificate import Certificate, MalformedCertificateError
+from sync.core.context import Context
+from sync.core.findings import Finding
+from sync.core.path import path_findings
+from sync.core.person import Attribute, fingerprint
+from sync.core.rules import LEAF_RULES
+from sync.core.values import Opened, open_value
+
+__all__ = ["Context", "Verdict", "judge"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one value is worth. `fingerprint` names the value, `certificate` is the person's in it, if it can be read.
+
+    `preferred` says that a verified signature names that certificate as the one to encrypt to; `copyable` that the
+    value is of a form that belongs in userSMIMECertificate.
+    """
+
+    attribute: Attribute
+    value: bytes
+    fingerprint: str
+    certificate: Certificate | None = None
+    findings: tuple[Finding, ...] = ()
+    preferred: bool = False
+    copyable: bool = False
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the certificate may be published, as far as it alone goes."""
+        return self.certificate is not None and not any(finding.refuses for finding in self.findings)
+
+
+def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
+    """Judge one value, whatever its bytes. Raises nothing: what a library refuses is a finding.
+
+    1 open the value, 2 read the person's certificate, 3 ask every rule, 4 look for a path when none of them refuses.
+    """
+    # 1
+    opened = open_value(attribute, value, context.policy)
+    findings = list(opened.findings)
+    certificate = None
+    if opened.leaf is not None:
+        # 2
+        try:
+            certificate = Certificate.parse(opened.leaf)
+        except MalformedCertificateError as error:
+            findings.append(context.policy.finding(error.code, str(error)))
+        else:
+            # 3 and 4
+            findings.extend(_certificate_findings(certificate, opened, context))
+    return Verdict(
+        attribute=attribute,
+        value=value,
+        fingerprint=fingerprint(value),
+        certificate=certificate,
+        findings=tuple(findings),
+        preferred=opened.preferred,
+        copyable=opened.copyable,
+    )
+
+
+def _certificate_findings(certificate: Certificate, opened: Opened, context: Context) -> Iterator[Finding]:
+    standing = True
+    for rule in LEAF_RULES:
+        for finding in rule(certificate, context):
+            standing = standing and not finding.refuses
+            yield finding
+    if standing:
+        yield from path_findings(
+            certificate, opened.intermediates, trust=context.trust, policy=context.policy, now=context.now
+        )

@@ -1,0 +1,226 @@
+"""Paths from a person's certificate to a configured trust anchor (rules.md, B13 and B14).
+
+OpenSSL validates, through pyOpenSSL: signatures, names, basic constraints, key usage, path lengths, policies and name
+constraints. It is asked without a purpose (its S/MIME purpose refuses every elliptic curve key that only agrees) and
+without a time: whether each CA is valid *now*, its signature algorithm, key size and purposes are checked by
+`chain_rules` along the chain that OpenSSL verified. So a store never changes once it is made, threads may share it,
+and a finding can name the CA. Nothing is ever fetched, and nothing that came with the value is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from OpenSSL import crypto
+
+from sync.core.certificate import Certificate, MalformedCertificateError
+from sync.core.chain_rules import chain_findings
+from sync.core.codes import Code
+from sync.core.findings import Finding
+from sync.core.policy import Policy
+from sync.core.refusals import refusal
+
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has no name
+_FLAGS = crypto.X509StoreFlags.PARTIAL_CHAIN | crypto.X509StoreFlags.POLICY_CHECK | _NO_CHECK_TIME
+_MAX_STEPS = 1_000  # of the search for paths, dead ends included; each costs about a microsecond
+
+
+class TrustStoreError(ValueError):
+    """The trust store cannot be used; the message says which certificate is to blame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA certificate, or what is offered as one, as both libraries hold it."""
+
+    certificate: Certificate
+    openssl: crypto.X509 = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, der: bytes) -> Authority:
+        """Read DER. Raises MalformedCertificateError."""
+        certificate = Certificate.parse(der)
+        return cls(certificate, _openssl(certificate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustStore:
+    """The trust anchors, and intermediates that help to reach them and are not trusted by themselves.
+
+    `fingerprint` is a SHA-256 over all of them: when it changes, any judgement may.
+    """
+
+    anchors: tuple[Authority, ...]
+    intermediates: tuple[Authority, ...] = ()
+    fingerprint: str
+    store: crypto.X509Store = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, anchors: Iterable[bytes], intermediates: Iterable[bytes] = ()) -> TrustStore:
+        """Make one of DER certificates. Raises TrustStoreError when there is no anchor or one cannot be read."""
+        trusted = _authorities(anchors, "trust anchor")
+        if not trusted:
+            raise TrustStoreError("there is no trust anchor")
+        helping = tuple(each for each in _authorities(intermediates, "intermediate") if each not in trusted)
+        marks = ("\n".join(sorted(each.certificate.fingerprint for each in group)) for group in (trusted, helping))
+        return cls(
+            anchors=trusted,
+            intermediates=helping,
+            fingerprint=hashlib.sha256("\n\n".join(marks).encode("ascii")).hexdigest(),
+            store=_store(trusted),
+        )
+
+
+def path_findings(
+    leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore, policy: Policy, now: datetime
+) -> Iterator[Finding]:
+    """Yield what keeps `leaf` from a path to a trust anchor, nothing when there is a good one (RFC 5280, 6.1).
+
+    `offered` are certificates that came with the value. 1 OpenSSL chooses the issuers. 2 Where that fails, every path
+    that the names allow is tried by itself, since OpenSSL takes one issuer of a name and never comes back for another
+    (a CA renewed with a new key under the old name, an old cross-certificate beside the current one).
+    """
+    try:
+        subject = Authority(leaf, _openssl(leaf))
+    except MalformedCertificateError as error:
+        yield policy.finding(Code.CERT_MALFORMED, str(error))
+        return
+    pool = _Pool.of(trust, offered)
+    search = _Search(leaf=subject, pool=pool, policy=policy, now=now)
+    # 1
+    failures = [search.attempt(trust.store, pool.untrusted)]
+    if not failures[0]:
+        return
+    # 2
+    paths, exhausted = search.paths()
+    for *between, anchor in paths:
+        failures.append(search.attempt(_store([anchor]), between))
+        if not failures[-1]:
+            return
+    # A path whose signatures hold says more than one that only bears the right names.
+    yield from min(failures[1:] or failures, key=lambda findings: findings[0].code is Code.CHAIN_SIGNATURE)
+    if exhausted:
+        yield policy.finding(Code.CHAIN_BUDGET, f"more paths are possible by name than the {len(paths)} tried")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """All CA certificates at hand for one judgement: the anchors, then the configured ones, then those offered."""
+
+    anchors: frozenset[str]
+    untrusted: tuple[Authority, ...]
+    by_subject: Mapping[bytes, tuple[Authority, ...]]
+    by_fingerprint: Mapping[str, Certificate]
+
+    @classmethod
+    def of(cls, trust: TrustStore, offered: Iterable[bytes]) -> _Pool:
+        untrusted = (*trust.intermediates, *_readable(offered))
+        by_subject: dict[bytes, tuple[Authority, ...]] = {}
+        by_fingerprint: dict[str, Certificate] = {}
+        for authority in (*trust.anchors, *untrusted):
+            certificate = authority.certificate
+            if certificate.fingerprint not in by_fingerprint:
+                by_fingerprint[certificate.fingerprint] = certificate
+                by_subject[certificate.subject] = (*by_subject.get(certificate.subject, ()), authority)
+        anchors = frozenset(anchor.certificate.fingerprint for anchor in trust.anchors)
+        return cls(
+            anchors=anchors,
+            untrusted=untrusted,
+            by_subject=MappingProxyType(by_subject),
+            by_fingerprint=MappingProxyType(by_fingerprint),
+        )
+
+    def issuers(self, certificate: Certificate) -> tuple[Authority, ...]:
+        return self.by_subject.get(certificate.issuer, ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """The search for a path from one leaf."""
+
+    leaf: Authority
+    pool: _Pool
+    policy: Policy
+    now: datetime
+
+    def attempt(self, store: crypto.X509Store, untrusted: Sequence[Authority]) -> list[Finding]:
+        """Let OpenSSL build and verify a chain from these, and check it; nothing found means that it is good."""
+        context = crypto.X509StoreContext(store, self.leaf.openssl, [each.openssl for each in untrusted])
+        try:
+            chain = context.get_verified_chain()
+        except crypto.X509StoreContextError as error:
+            return [self._refusal(error)]
+        authorities = [self.pool.by_fingerprint[_fingerprint(each)] for each in chain[1:]]
+        return list(chain_findings(authorities, self.policy, self.now))
+
+    def paths(self) -> tuple[list[tuple[Authority, ...]], bool]:
+        """Paths of CAs to an anchor by name alone, the short ones first, and whether the budget cut the search off."""
+        found: list[tuple[Authority, ...]] = []
+        waiting: deque[tuple[Authority, ...]] = deque([()])
+        steps = 0
+        while waiting:
+            path = waiting.popleft()
+            for issuer in self.pool.issuers((path[-1] if path else self.leaf).certificate):
+                steps += 1
+                if steps > _MAX_STEPS or len(found) == self.policy.max_paths:
+                    return found, True
+                if issuer in path:
+                    continue
+                if issuer.certificate.fingerprint in self.pool.anchors:
+                    found.append((*path, issuer))
+                elif len(path) + 1 < self.policy.max_depth:
+                    waiting.append((*path, issuer))
+        return found, False
+
+    def _refusal(self, error: crypto.X509StoreContextError) -> Finding:
+        number, depth, words = error.errors
+        mark = _fingerprint(error.certificate)
+        leaf = self.leaf.certificate
+        failing = leaf if mark == leaf.fingerprint else self.pool.by_fingerprint.get(mark)
+        issuers = [issuer.certificate for issuer in self.pool.issuers(failing)] if failing else []
+        return refusal(number, words, failing=failing, depth=depth, issuers=issuers, policy=self.policy)
+
+
+def _authorities(encoded: Iterable[bytes], role: str) -> tuple[Authority, ...]:
+    """Read them all, each once. Raises TrustStoreError with the place of the first that cannot be read."""
+    found: dict[str, Authority] = {}
+    for place, der in enumerate(encoded, start=1):
+        try:
+            authority = Authority.parse(der)
+        except MalformedCertificateError as error:
+            raise TrustStoreError(f"{role} number {place} is not a certificate: {error}") from error
+        found.setdefault(authority.certificate.fingerprint, authority)
+    return tuple(found.values())
+
+
+def _readable(offered: Iterable[bytes]) -> Iterator[Authority]:
+    for der in offered:
+        try:
+            yield Authority.parse(der)
+        except MalformedCertificateError:
+            continue  # it can help nobody
+
+
+def _store(anchors: Iterable[Authority]) -> crypto.X509Store:
+    store = crypto.X509Store()
+    store.set_flags(_FLAGS)
+    for anchor in anchors:
+        store.add_cert(anchor.openssl)
+    return store
+
+
+def _openssl(certificate: Certificate) -> crypto.X509:
+    """Hand a certificate over to OpenSSL. Raises MalformedCertificateError."""
+    try:
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
+    except crypto.Error as error:
+        raise MalformedCertificateError("OpenSSL cannot read it") from error
+
+
+def _fingerprint(certificate: crypto.X509) -> str:
+    return hashlib.sha256(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)).hexdigest()
