@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -96,7 +97,7 @@ def _wave(console: Console, app: Embedded, title: str) -> None:
     table.add_column("person", no_wrap=True)
     table.add_column("in Active Directory", ratio=3)
     table.add_column("outcome", no_wrap=True)
-    table.add_column("each certificate: published, or why not", ratio=6)
+    table.add_column("each value: ✓ published, ✗ refused and why", ratio=6)
     table.add_column("change to write", justify="right", no_wrap=True)
     for name, outcome in outcomes:
         style = STATUS_STYLE[outcome.status]
@@ -156,23 +157,23 @@ def _told(outcome: Outcome) -> str:
 
 
 def _line(judged: Judged) -> str:
-    where = " and ".join(judged.published)
-    head = f"[green]published[/green] in {where}:" if where else "[red]not published[/red]:"
+    value = f"{judged.attribute} {judged.fingerprint[:8]}"
+    elsewhere = "" if judged.published in {(), (judged.attribute,)} else f" → {', '.join(judged.published)}"
+    head = f"[green]✓ {value}{elsewhere}[/green]" if judged.published else f"[red]✗ {value}[/red]"
     told = [
         f"[{LEVEL_STYLE[finding.level]}]{finding.code}[/{LEVEL_STYLE[finding.level]}] "
         f"{escape(EXPLANATIONS[finding.code].meaning)}"
         for finding in judged.findings
     ]
-    return f"{head} {judged.attribute} {judged.fingerprint[:8]}" + "".join(f"\n  {line}" for line in told)
+    return head + "".join(f"\n  {line}" for line in told)
 
 
 def _folded(lines: list[str]) -> list[str]:
     """Sixteen expired values are told as one line with their number."""
-    bodies: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     for line in lines:
-        head, _, findings = line.partition("\n")
-        bodies.setdefault(f"{head.rpartition(' ')[0]}\n{findings}" if findings else line, []).append(line)
-    return [group[0] if len(group) < 3 else f"{len(group)} × {key}" for key, group in bodies.items()]
+        alike.setdefault(re.sub(r"\b[0-9a-f]{8}\b", "…", line, count=1), []).append(line)
+    return [group[0] if len(group) < 3 else f"{len(group)} × {key}" for key, group in alike.items()]
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Agent:
         self,
         *,
         stopped: Callable[[], bool],
-        pause: Callable[[timedelta], None],
+        pause: Callable[[timedelta], object],
         every: timedelta = timedelta(seconds=30),
     ) -> None:
         """Round after round: at once when the directory says that something changed, else `every` so often.

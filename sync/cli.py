@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -91,7 +91,7 @@ def validate(
     """Judge certificates as the function would. Exit 0: all accepted, 1: some refused, 2: bad call."""
     if policy not in POLICIES:
         raise typer.BadParameter(f"there is no policy pack {policy!r}; there are {', '.join(POLICIES)}")
-    moment = at.replace(tzinfo=wiring.UTC) if at else wiring.now()
+    moment = at.replace(tzinfo=UTC) if at else wiring.now()
     if jsonl:
         accepted = True
         for line in sys.stdin.buffer:
@@ -137,7 +137,7 @@ def agent_run() -> None:
     with _agent() as agent:
         agent.run(
             stopped=stop.is_set,
-            pause=lambda wait: stop.wait(wait.total_seconds()) and None,
+            pause=lambda wait: stop.wait(wait.total_seconds()),
             every=timedelta(seconds=config.poll_seconds),
         )
 

@@ -127,7 +127,7 @@ class TokenSource:
         `ca_file` is a PEM file of authorities to trust in the place of the session's; without a session one is made.
         """
         self._credential = credential
-        self._authority = f"{cloud.login}/{tenant}"
+        self._authority = f"{cloud.login.rstrip('/')}/{tenant}"
         self._resource = cloud.resource
         self._instance_discovery = instance_discovery
         self._transport = _Transport(session, ca_file, timeout, isinstance(credential, ManagedIdentity))

@@ -98,7 +98,7 @@ class Site:
             threading.Thread(
                 target=lambda: self.agent.run(
                     stopped=stop.is_set,
-                    pause=lambda wait: stop.wait(wait.total_seconds()) and None,
+                    pause=lambda wait: stop.wait(wait.total_seconds()),
                     every=timedelta(seconds=1),
                 ),
                 name="agent",

@@ -77,7 +77,7 @@ class AdminApi:
         """
         import requests  # noqa: PLC0415
 
-        self._url = f"{host}/adminapi/beta/{tenant}/InvokeCommand"
+        self._url = f"{host.rstrip('/')}/adminapi/beta/{tenant}/InvokeCommand"
         self._anchor = f"APP:{_SYSTEM_MAILBOX}@{tenant}"
         self._tokens = tokens
         self._session = session or requests.Session()
