@@ -1,0 +1,402 @@
+"""The real function_app.py in Microsoft's own worker, between Azurite and a simulated tenant over HTTPS.
+
+The Functions host is the one part that stands in: `Cloud.deliver` hands over messages as it does.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sync import envelope
+from sync.adapters.storage_queue import StorageQueue
+from sync.adapters.table_ledger import TableFailures, TableLedger
+from sync.core.event import Event
+from sync.core.identity import Watermark
+from sync.core.person import Person, Values
+from sync.core.record import Failure, Status
+from sync.processor import Processor
+from sync.settings import STORAGE, CloudSettings, load
+from tests.lab import ROOT, require
+from tests.lab.azurite import Azurite
+from tests.lab.tenant import Fault, Tenant
+from tests.lab.worker import HttpAnswer, Worker, WorkerError, missing
+from tests.lab.worker.payloads import Payload, http_request, queue_message, timer
+from tests.mill import DAY, Authority, Issued, Mill
+from tests.office import anchor, person
+
+HOST = json.loads((ROOT / "host.json").read_text("utf-8"))
+BINDINGS = (ROOT / "tests" / "golden" / "bindings.json").read_text("utf-8")
+# The worker reads the real clock, so these certificates are made for today.
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """The function app at work, and everything around it."""
+
+    queue: StorageQueue
+    ledger: TableLedger
+    failures: TableFailures
+    tenant: Tenant
+    worker: Worker
+    issuing: Authority
+
+    def send(self, of: Person, *, sequence: int = 1) -> str:
+        """Put a person's state on the queue, as the agent does; return the event."""
+        watermark = Watermark(1, sequence)
+        event = Event(id=str(uuid.uuid4()), source="urn:lab", time=NOW, watermark=watermark, person=of)
+        body = envelope.render(event)
+        self.queue.send(body)
+        return body
+
+    def deliver(self) -> list[str]:
+        """Hand what is visible to the worker as the host does; return what the worker raised."""
+        raised = []
+        for message in self.queue.receive(16, timedelta(minutes=10)):
+            payload = queue_message(
+                message.body, message_id=message.id, dequeue_count=message.dequeue_count, receipt=message.receipt
+            )
+            try:
+                self.worker.invoke("process", payload)
+            except WorkerError as error:
+                raised.append(str(error))
+                self.queue.release(message, timedelta(0))
+            else:
+                self.queue.delete(message)
+        return raised
+
+    def mailbox(self, name: str) -> Issued:
+        """Give a person a mailbox and a certificate."""
+        self.tenant.add_mailbox(f"{name}@corp.example")
+        return self.issuing.issue(f"{name}@corp.example")
+
+    def held(self, name: str) -> Values:
+        """What the mailbox holds now."""
+        return self.tenant.recipient(f"{name}@corp.example").values
+
+    def status(self, name: str) -> Status | None:
+        """What the ledger says of the person."""
+        record = self.ledger.get(anchor(name).immutable_id)
+        return record.outcome.status if record is not None and record.outcome is not None else None
+
+    def call(self, function: str, method: str, body: bytes = b"") -> HttpAnswer:
+        """Ask over HTTP, through the worker."""
+        url = f"https://app.example/api/{function}"
+        answer = self.worker.invoke(function, http_request(method, url, body=body))
+        assert answer is not None
+        return answer
+
+
+@pytest.fixture(scope="module")
+def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """One worker for this module: starting it costs a second."""
+    require("functions worker", missing())
+    folder = tmp_path_factory.mktemp("function")
+    names = [f"{kind}{uuid.uuid4().hex[:8]}" for kind in ("queue-", "Ledger", "Failures")]
+    root = Mill(now=NOW - DAY).root()
+    issuing = root.issue_ca("Example Issuing CA")
+    (folder / "anchors.pem").write_text(root.pem)
+    (folder / "intermediates.pem").write_text(issuing.pem)
+    with contextlib.ExitStack() as stack:
+        tenant = stack.enter_context(Tenant.start())
+        environment = {
+            "SMIME_SYNC_STORAGE": azurite.connection_string,
+            "SMIME_SYNC_QUEUE": names[0],
+            "SMIME_SYNC_LEDGER_TABLE": names[1],
+            "SMIME_SYNC_FAILURES_TABLE": names[2],
+            "SMIME_SYNC_TENANT_ID": tenant.id,
+            "SMIME_SYNC_CREDENTIAL": "secret",
+            "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
+            "SMIME_SYNC_CLIENT_SECRET": tenant.tokens.secret,
+            "SMIME_SYNC_LOGIN_URL": tenant.url,
+            "SMIME_SYNC_EXCHANGE_URL": tenant.url,
+            "SMIME_SYNC_CA_FILE": tenant.ca_file,
+            "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
+            "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
+        }
+        cloud = Cloud(
+            queue=StorageQueue.from_connection_string(azurite.connection_string, names[0]),
+            ledger=TableLedger.from_connection_string(azurite.connection_string, names[1]),
+            failures=TableFailures.from_connection_string(azurite.connection_string, names[2]),
+            tenant=tenant,
+            worker=stack.enter_context(Worker.start(environment)),
+            issuing=issuing,
+        )
+        for store in (cloud.queue, cloud.ledger, cloud.failures):
+            stack.enter_context(contextlib.closing(store))
+            store.create()
+        yield cloud
+
+
+@pytest.fixture
+def cloud(running: Cloud) -> Iterator[Cloud]:
+    """The same for each test; nothing of one test waits for the next."""
+    yield running
+    running.tenant.faults.clear()
+    for message in running.queue.receive(32, timedelta(minutes=1)):
+        running.queue.delete(message)
+    for failure in running.failures.all():
+        running.failures.remove(failure.id)
+
+
+@pytest.mark.lab
+class TestQueue:
+    """The change queue's trigger."""
+
+    def test_a_message_becomes_a_written_mailbox(self, cloud: Cloud) -> None:
+        """The main job, through every real protocol but Active Directory's."""
+        certificate = cloud.mailbox("alice")
+        cloud.send(person("alice", certificate))
+
+        assert cloud.deliver() == []
+
+        assert cloud.held("alice") == Values.of([certificate.der])
+        assert cloud.status("alice") is Status.WRITTEN
+        assert cloud.queue.count() == 0
+
+    def test_the_same_message_again_writes_nothing(self, cloud: Cloud) -> None:
+        """Queues deliver twice."""
+        certificate = cloud.mailbox("bob")
+        for _ in range(2):
+            cloud.send(person("bob", certificate))
+            assert cloud.deliver() == []
+
+        assert cloud.status("bob") is Status.UNCHANGED
+        assert cloud.tenant.recipient("bob@corp.example").writes == 1
+
+    @pytest.mark.parametrize(
+        ("payload", "reason"),
+        [
+            (queue_message("{not json", message_id="m"), "event-not-json"),
+            (queue_message("", message_id="m"), "event-not-json"),
+            (queue_message('{"type": "smime-sync.person-state.v9"}', message_id="m"), "event-version"),
+        ],
+    )
+    def test_a_broken_event_is_recorded(self, cloud: Cloud, payload: Payload, reason: str) -> None:
+        """At once, with its body, and not delivered again."""
+        cloud.worker.invoke("process", payload)
+
+        [failure] = cloud.failures.all()
+        assert (failure.id, failure.reason, failure.body) == ("m", reason, payload.value["string"])
+
+    def test_what_is_not_text_is_recorded(self, cloud: Cloud) -> None:
+        """As far as it can be shown."""
+        payload = queue_message("", message_id="bytes")
+        lying = {"bytes": base64.b64encode(b"\xff\xfe{}").decode("ascii")}
+
+        cloud.worker.invoke("process", Payload(value=lying, metadata=payload.metadata))
+
+        [failure] = cloud.failures.all()
+        assert failure.reason == "event-not-text"
+
+    def test_a_passing_fault_goes_up_to_the_host(self, cloud: Cloud) -> None:
+        """Which delivers the message again; then it is written."""
+        certificate = cloud.mailbox("carol")
+        cloud.send(person("carol", certificate))
+        cloud.tenant.faults.next(Fault.status(429, Retry_After="7"))
+
+        [raised] = cloud.deliver()
+
+        assert raised.startswith("TemporaryError: tenant-throttled")
+        assert list(cloud.failures.all()) == []
+        assert cloud.deliver() == []
+        assert cloud.held("carol") == Values.of([certificate.der])
+
+    def test_the_last_delivery_keeps_its_reason(self, cloud: Cloud) -> None:
+        """The host would put the message on the poison queue, which forgets why."""
+        body = cloud.send(person("nobody"))
+        count = HOST["extensions"]["queues"]["maxDequeueCount"]
+
+        cloud.worker.invoke("process", queue_message(body, message_id="last", dequeue_count=count))
+
+        failure = cloud.failures.get("last")
+        assert failure is not None
+        assert (failure.reason, failure.body, failure.dequeue_count) == ("no-recipient", body, count)
+
+    def test_nothing_private_is_logged(self, cloud: Cloud) -> None:
+        """The anchor serves; no address, no certificate, no token, and no line of the clients' own."""
+        certificate = cloud.mailbox("dave")
+        cloud.send(person("dave", certificate))
+        cloud.deliver()
+
+        log = cloud.worker.log()
+        assert f"done anchor={anchor('dave').immutable_id}" in log
+        told = base64.b64encode(certificate.der).decode("ascii")
+        for private in ("dave@", "Bearer", "eyJ", told[:40], "SharedKey", "Request headers"):
+            assert private not in log
+
+
+@pytest.mark.lab
+class TestOthers:
+    """Poison, timer and HTTP."""
+
+    def test_poison_is_recorded(self, cloud: Cloud) -> None:
+        """With whose it is."""
+        body = cloud.send(person("erin"))
+
+        cloud.worker.invoke("bury", queue_message(body, message_id="poison", dequeue_count=1))
+
+        failure = cloud.failures.get("poison")
+        assert failure is not None
+        assert (failure.reason, failure.body) == ("retries-exhausted", body)
+        assert failure.anchor == anchor("erin").immutable_id
+
+    @pytest.mark.parametrize("past_due", [False, True])
+    def test_the_timer_repairs_what_somebody_changed_by_hand(self, cloud: Cloud, past_due: bool) -> None:
+        """By way of the queue, the only door."""
+        name = f"frank-{past_due}"
+        certificate = cloud.mailbox(name)
+        cloud.send(person(name, certificate))
+        cloud.deliver()
+        for values in cloud.tenant.recipient(f"{name}@corp.example").certificates.values():
+            values.clear()
+
+        cloud.worker.invoke("reconcile", timer(past_due=past_due))
+
+        assert not cloud.held(name)
+        assert cloud.deliver() == []
+        assert cloud.held(name) == Values.of([certificate.der])
+        assert re.search(rf"reconciled past_due={past_due} examined=\d+ differing=1 unreadable=0", cloud.worker.log())
+
+    def test_health_says_little(self, cloud: Cloud) -> None:
+        """And asks nobody."""
+        before = len(cloud.tenant.calls)
+
+        answer = cloud.call("health", "GET")
+
+        assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+        assert answer.json()["status"] == "ok"
+        assert answer.json().keys() <= {"status", "version", "trustAnchors"}
+        assert len(cloud.tenant.calls) == before
+
+    def test_failed_messages_are_listed_without_their_bodies(self, cloud: Cloud) -> None:
+        """A body holds names and certificates."""
+        cloud.failures.add(a_failure("1", body="secret"))
+
+        answer = cloud.call("failed", "GET")
+
+        assert answer.status == 200
+        assert [each["id"] for each in answer.json()["failed"]] == ["1"]
+        assert "secret" not in answer.body
+
+    def test_a_replay_is_dry_unless_asked(self, cloud: Cloud) -> None:
+        """An empty request shows what would go back."""
+        cloud.failures.add(a_failure("1"))
+
+        answer = cloud.call("replay", "POST")
+
+        assert (answer.status, answer.json()["applied"], len(answer.json()["chosen"])) == (200, False, 1)
+        assert cloud.queue.count() == 0
+        assert len(list(cloud.failures.all())) == 1
+
+    def test_a_replay_puts_the_chosen_back(self, cloud: Cloud) -> None:
+        """By reason; once cured, the person is written."""
+        certificate = cloud.mailbox("grace")
+        body = cloud.send(person("grace", certificate))
+        [message] = cloud.queue.receive(1, timedelta(minutes=1))
+        cloud.queue.delete(message)
+        cloud.failures.add(a_failure("cured", body=body))
+        cloud.failures.add(a_failure("other", reason="event-not-json"))
+
+        answer = cloud.call("replay", "POST", b'{"apply": true, "reason": "no-recipient"}')
+
+        assert (answer.status, answer.json()["applied"]) == (200, True)
+        assert [failure.id for failure in cloud.failures.all()] == ["other"]
+        assert cloud.deliver() == []
+        assert cloud.held("grace") == Values.of([certificate.der])
+
+    def test_a_misspelt_replay_is_refused(self, cloud: Cloud) -> None:
+        """It would have put back everything."""
+        cloud.failures.add(a_failure("1"))
+
+        answer = cloud.call("replay", "POST", b'{"apply": true, "raeson": "no-recipient"}')
+
+        assert (answer.status, answer.json()["error"]["code"]) == (400, "request-malformed")
+        assert cloud.queue.count() == 0
+
+    def test_wrong_settings_are_said_and_no_message_is_lost(self) -> None:
+        """The host keeps what a function raised at."""
+        require("functions worker", missing())
+        with Worker.start({}) as worker:
+            answer = worker.invoke("health", http_request("GET", "https://app.example/api/health"))
+            with pytest.raises(WorkerError, match=r"^PermanentError: settings-invalid: "):
+                worker.invoke("process", queue_message("{}", message_id="1"))
+
+        assert answer is not None
+        assert (answer.status, answer.json()["error"]["code"]) == (500, "settings-invalid")
+
+
+@pytest.mark.lab
+def test_the_host_gets_these_bindings() -> None:
+    """As the genuine worker reads them from function_app.py; a change is a change of the deployment."""
+    require("functions worker", missing())
+    with Worker.start({}) as worker:
+        assert json.dumps(worker.functions, indent=2) + "\n" == BINDINGS
+
+
+class TestAgreement:
+    """function_app.py, host.json, settings and the use cases name the same things."""
+
+    def test_every_name_that_the_host_resolves_is_a_setting(self) -> None:
+        """The host knows no default: a deployment sets each."""
+        names = set(re.findall(r"%(\w+)%", BINDINGS))
+
+        assert names == {"SMIME_SYNC_QUEUE", "SMIME_SYNC_RECONCILE_SCHEDULE"}
+        assert {name.removeprefix("SMIME_SYNC_").lower() for name in names} <= CloudSettings.model_fields.keys()
+        assert set(re.findall(r'"connection": "(\w+)"', BINDINGS)) == {STORAGE}
+
+    def test_the_example_of_local_settings_is_whole(self) -> None:
+        """It loads, and names what the host resolves."""
+        example = json.loads((ROOT / "local.settings.json.example").read_text("utf-8"))["Values"]
+
+        settings = load(CloudSettings, example)
+
+        assert {"SMIME_SYNC_QUEUE", "SMIME_SYNC_RECONCILE_SCHEDULE"} <= example.keys()
+        assert settings.queue == CloudSettings.model_fields["queue"].default
+        assert settings.reconcile_schedule == CloudSettings.model_fields["reconcile_schedule"].default
+
+    def test_the_host_gives_up_when_the_processor_thinks_so(self) -> None:
+        """On the last delivery the processor records the reason; later would be never."""
+        defaults = {each.name: each.default for each in fields(Processor)}
+
+        assert HOST["extensions"]["queues"]["maxDequeueCount"] == defaults["last_attempt"]
+
+    def test_the_host_reads_the_queue_as_we_write_it(self) -> None:
+        """Base64, with small waits."""
+        queues = HOST["extensions"]["queues"]
+
+        assert queues["messageEncoding"] == "base64"
+        assert queues["maxPollingInterval"] == "00:00:02"
+
+
+class TestColdStart:
+    """The host waits for the import at every cold start."""
+
+    def test_nothing_heavy_is_imported_before_it_is_needed(self) -> None:
+        """Neither clients nor parsers."""
+        heavy = ["OpenSSL", "azure.core", "azure.identity", "cryptography", "ldap3", "msal", "pydantic", "requests"]
+        code = f"import sys, function_app; print([name for name in {heavy} if name in sys.modules])"
+
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+        assert done.stdout.strip() == "[]"
+
+    def test_the_module_stays_small(self) -> None:
+        """It unwraps and calls; what grows belongs to a use case."""
+        assert len((ROOT / "function_app.py").read_text("utf-8").splitlines()) <= 80
+
+
+def a_failure(failure_id: str, *, reason: str = "no-recipient", body: str = "{}") -> Failure:
+    """A failed message."""
+    return Failure(id=failure_id, at=NOW, reason=reason, detail="d", body=body, anchor="AAAA", dequeue_count=5)
