@@ -106,10 +106,8 @@ def _wave(console: Console, app: Embedded, title: str) -> None:
         table.add_row(name, stories.get(name, ""), f"[{style}]{outcome.status}[/{style}]", _told(outcome), written)
     console.print()
     console.print(table)
-    written = sum(outcome.status is Status.WRITTEN for _, outcome in outcomes)
-    console.print(
-        f"{sent.read} people read, {sent.sent} events, {written} mailboxes written, {seconds * 1000:.0f} ms in all"
-    )
+    count = sum(outcome.status is Status.WRITTEN for _, outcome in outcomes)
+    console.print(f"{sent.read} people read, {sent.sent} events, {count} written, {seconds * 1000:.0f} ms in all")
 
 
 def _again(console: Console, app: Embedded) -> None:

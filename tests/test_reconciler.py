@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,8 +11,9 @@ import pytest
 from sync import envelope
 from sync.core.event import Cause
 from sync.core.person import Values
+from sync.core.recipient import Recipient
 from sync.core.record import Status
-from sync.errors import ErrorCode
+from sync.errors import ErrorCode, TemporaryError
 from sync.reconciler import Difference
 from tests.office import Office, person
 
@@ -63,13 +66,31 @@ def test_a_failed_event_waits_for_replay(office: Office) -> None:
 
 
 def test_one_person_who_cannot_be_examined_is_told_and_the_others_are_repaired(office: Office) -> None:
-    """Two mailboxes answer to one address."""
-    office.mailbox("alice")
-    mailbox = office.mailbox("bob")
-    office.database.rows("DELETE FROM addresses WHERE recipient = ?", mailbox.id)
-    office.database.rows("DELETE FROM recipients WHERE id = ?", mailbox.id)
-    found = office.reconciler.reconcile(apply=True)
-    assert [difference.reason for difference in found.differing] == [None, ErrorCode.NO_RECIPIENT] or [
-        difference.reason for difference in found.differing
-    ] == [ErrorCode.NO_RECIPIENT, None]
+    """The tenant fails for one of them."""
+    before = office.held("bob")
+    broken, _ = office.mailbox("alice"), office.mailbox("bob")
+
+    class Unreachable:
+        def find(self, *, pinned: str | None, addresses: Sequence[str]) -> Recipient | None:
+            if pinned == broken.id:
+                raise TemporaryError(ErrorCode.TENANT_UNAVAILABLE, "a passing fault")
+            return office.recipients.find(pinned=pinned, addresses=addresses)
+
+        write = office.recipients.write
+        read = office.recipients.read
+
+    reconciler = replace(office.reconciler, processor=office.with_processor(recipients=Unreachable()))
+    found = reconciler.reconcile(apply=True)
+    assert [each.reason for each in found.unreadable] == [ErrorCode.TENANT_UNAVAILABLE]
+    assert len(found.differing) == 1
+    office.drain()
+    assert office.held("bob") == before
+    assert office.held("alice") == Values()
+
+
+def test_a_mailbox_that_is_gone_is_told(office: Office) -> None:
+    """Its person is still in the directory: the event goes back and ends as a failure that somebody sees."""
+    office.recipients.remove(office.record("alice").recipient or "")
+    found = office.reconciler.reconcile(apply=False)
+    assert [each.reason for each in found.differing] == [ErrorCode.NO_RECIPIENT]
     assert found.to_json()["examined"] == 2

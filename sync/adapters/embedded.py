@@ -231,6 +231,12 @@ class EmbeddedRecipients:
             for attribute in Attribute:
                 _replace(connection, recipient.id, attribute, recipient.values[attribute])
 
+    def remove(self, recipient_id: str) -> None:
+        """Delete a recipient, as a tenant administrator does."""
+        with self._database.transaction() as connection:
+            for table, column in (("recipients", "id"), ("addresses", "recipient"), ("certificates", "recipient")):
+                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (recipient_id,))  # noqa: S608 - ours
+
     def find(self, *, pinned: str | None, addresses: Sequence[str]) -> Recipient | None:
         if pinned is not None and (found := self._get(pinned)):
             return found

@@ -46,7 +46,8 @@ def changes(site: Site) -> Iterator[Change]:
 
     for name in ("alice", "bob", "carol", "dave", "ivan"):
         site.tenant.add_mailbox(f"{name}@corp.example")
-    alice, alices_next, bob = site.issue("alice"), site.issue("alice"), site.issue("bob")
+    alice, bob = site.issue("alice"), site.issue("bob")
+    alices_next = site.issue("alice", not_before=site.issuing.mill.now)
     carol = site.issue("carol", key="ec256")
     expired = site.issue("dave", not_before=site.issuing.mill.now - 90 * DAY, not_after=site.issuing.mill.now - DAY)
     dave = site.issue("dave")
