@@ -164,7 +164,7 @@ class TokenSource:
         return self._client.acquire_token_for_client([f"{self._resource}/.default"], claims_challenge=claims)
 
     def _connect(self) -> Any:
-        import msal  # noqa: PLC0415
+        import msal
 
         # CP1 says that we answer claims challenges, so that a revoked token is found out at once.
         capabilities = ["CP1"]
@@ -203,7 +203,7 @@ class _Transport:
     def __init__(
         self, session: requests.Session | None, ca_file: str | None, timeout: timedelta, managed_identity: bool
     ) -> None:
-        import requests  # noqa: PLC0415
+        import requests
 
         self._session = session or requests.Session()
         self._verify = ca_file
@@ -221,15 +221,14 @@ class _Transport:
         """The session belongs to whoever made it."""
 
     def _send(self, method: str, url: str, arguments: dict[str, Any]) -> requests.Response:
-        import requests  # noqa: PLC0415
-
         host = urlsplit(url).hostname
         try:
             # No redirect is followed: one with 307 would carry the secret to wherever it points.
             response = self._session.request(
                 method, url, timeout=self._timeout, allow_redirects=False, verify=self._verify, **arguments
             )
-        except requests.RequestException as error:
+        except OSError as error:
+            # Every error of requests is one, and so is a CA file that is not there.
             raise TemporaryError(
                 ErrorCode.TOKEN_UNAVAILABLE, f"{host} cannot be reached: {type(error).__name__}"
             ) from error
@@ -244,10 +243,10 @@ class _Transport:
 
 def _signing(credential: Certificate) -> dict[str, str]:
     """What msal wants for a certificate, without a thumbprint: it then signs with PS256 and names it by SHA-256."""
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     pem = _text(credential.pem)
     passphrase = credential.passphrase.encode() if credential.passphrase else None

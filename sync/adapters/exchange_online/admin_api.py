@@ -27,6 +27,7 @@ Row = dict[str, object]
 _SYSTEM_MAILBOX = "SystemMailbox{bb558c35-97f1-4cb9-8ff7-d53741dc928c}"
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HOPS = 3
+_NO_ADDRESS = "a redirect to something that is no address"
 _PAGE_SIZE = 1000
 
 
@@ -75,7 +76,7 @@ class AdminApi:
 
         `ca_file` is a PEM file of authorities to trust in the place of the session's; without a session one is made.
         """
-        import requests  # noqa: PLC0415
+        import requests
 
         self._url = f"{host.rstrip('/')}/adminapi/beta/{tenant}/InvokeCommand"
         self._anchor = f"APP:{_SYSTEM_MAILBOX}@{tenant}"
@@ -125,8 +126,6 @@ class AdminApi:
 
     def _post(self, url: str, cmdlet: str, body: bytes, token: str) -> requests.Response:
         """Post, and follow redirects by hand: a client that follows them turns POST into GET and drops the token."""
-        import requests  # noqa: PLC0415
-
         for _ in range(_HOPS + 1):
             try:
                 response = self._session.post(
@@ -138,11 +137,15 @@ class AdminApi:
                     verify=self._verify,
                     allow_redirects=False,
                 )
-            except requests.RequestException as error:
+            except OSError as error:
+                # Every error of requests is one, and so is a CA file that is not there.
                 raise TemporaryError(
                     ErrorCode.TENANT_UNAVAILABLE,
                     f"{cmdlet}: {urlsplit(url).hostname} gave no answer: {type(error).__name__}",
                 ) from error
+            except ValueError as error:
+                # requests looks at where a redirect leads even when it is not to follow it.
+                raise PermanentError(ErrorCode.TENANT_REDIRECT, f"{cmdlet}: {_NO_ADDRESS}") from error
             if response.status_code not in _REDIRECTS:
                 return response
             url = self._within(url, response.headers.get("Location", ""))
@@ -167,13 +170,21 @@ class AdminApi:
         try:
             url = urljoin(base, target)
             parts = urlsplit(url)
-            host, secure = (parts.hostname or "").rstrip("."), parts.scheme == "https" and not parts.username
+            host, port = parts.hostname or "", parts.port
         except ValueError as error:
-            raise PermanentError(ErrorCode.TENANT_REDIRECT, "a redirect to something that is no address") from error
+            raise PermanentError(ErrorCode.TENANT_REDIRECT, _NO_ADDRESS) from error
+        # The client below reads addresses by other rules than urlsplit (a backslash ends the host there), so nothing
+        # but a plain host and port may stand where the host stands.
+        plain = _HOST.fullmatch(host) and parts.netloc.lower() in {host, f"{host}:{port}"}
         known = any(host == suffix or host.endswith(f".{suffix}") for suffix in self._suffixes)
-        if secure and known and target:
+        if target and parts.scheme == "https" and plain and known:
             return url
-        raise PermanentError(ErrorCode.TENANT_REDIRECT, f"a redirect to {parts.scheme}://{host or '?'}, not followed")
+        raise PermanentError(
+            ErrorCode.TENANT_REDIRECT, f"a redirect to {parts.scheme}://{host if plain else '?'}, not followed"
+        )
+
+
+_HOST = re.compile(r"[a-z0-9.-]+")
 
 
 class _Bearer:
