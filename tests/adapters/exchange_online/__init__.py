@@ -1,0 +1,1 @@
+"""Tests of sync.adapters.exchange_online."""
