@@ -34,7 +34,7 @@ FULL = Record(
                 attribute=Attribute.USER_CERTIFICATE,
                 fingerprint="aa" * 32,
                 certificate="dd" * 32,
-                published=True,
+                published=(Attribute.USER_CERTIFICATE,),
                 findings=(Finding(Code.EXPIRED, Level.WARN, "valid until 2026-06-01 – Ærø"),),
             ),
         ),
