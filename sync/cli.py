@@ -28,7 +28,7 @@ from sync.core.findings import EXPLANATIONS, Level
 from sync.core.judgement import Context, Verdict, judge
 from sync.core.person import Attribute
 from sync.core.policy import POLICIES
-from sync.errors import SyncError, TemporaryError
+from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.replayer import failure_to_public_json
 from sync.validator import validate_line, verdict_to_json
 
@@ -103,11 +103,12 @@ def validate(
         raise typer.BadParameter("name at least one FILE, and --anchors FILE")
     trust = wiring.read_trust_store(anchors, intermediates or [])
     context = Context(now=moment, trust=trust, policy=POLICIES[policy], addresses=tuple(address) if address else None)
-    verdicts = [
-        (f"{path}#{number}", judge(attribute, value, context))
-        for path in files
-        for number, value in enumerate(wiring.read_values(path), start=1)
-    ]
+    verdicts = []
+    for path in files:
+        values = wiring.read_values(path)
+        if not values:
+            raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{path} is empty")
+        verdicts += [(f"{path}#{n}", judge(attribute, value, context)) for n, value in enumerate(values, start=1)]
     if as_json:
         _print_json([verdict_to_json(verdict, verdict.findings, name) for name, verdict in verdicts])
     else:

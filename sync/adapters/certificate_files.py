@@ -15,7 +15,7 @@ MAX_BYTES = 16 * 1024 * 1024
 def read_values(path: Path) -> list[bytes]:
     """Every PEM block of a file, or the whole file as one DER value; whether they are certificates is not judged.
 
-    Raises PermanentError `file-unreadable`.
+    An empty file holds none. Raises PermanentError `file-unreadable`.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -23,6 +23,8 @@ def read_values(path: Path) -> list[bytes]:
         content = path.read_bytes()
     except OSError as error:
         raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{path}: {error.strerror}") from error
+    if not content.strip():
+        return []
     # Text may stand before the first block (`openssl x509 -text` writes it), so detection looks at the whole.
     if b"-----BEGIN " not in content:
         return [content]

@@ -1,0 +1,1 @@
+"""Pages for people; `make` writes those that come from the code."""

@@ -1,0 +1,104 @@
+"""The example company and the demo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples import make
+
+ROOT = Path(__file__).parents[1]
+
+
+def demo(folder: Path) -> str:
+    """Run the demo as `make demo` does, in a wide terminal."""
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo", "--folder", str(folder)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "COLUMNS": "400", "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> str:
+    return demo(folder)
+
+
+def row(output: str, name: str, *, wave: int = 1) -> str:
+    """What the table of a wave says of a person."""
+    table = output.split("change to write")[wave]
+    lines = table.splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith(f"│ {name} "))
+    end = next(n for n, line in enumerate(lines[begin:], begin) if line.startswith(("├", "└")))
+    return "\n".join(lines[begin:end])
+
+
+def test_the_example_files_are_what_the_mill_makes() -> None:
+    """`python -m examples.make` renews them."""
+    for name, content in make.files().items():
+        assert (make.FOLDER / name).read_text("ascii") == content, name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("alice", ["written", "✓ userCertificate"]),
+        ("bob", ["unchanged", "expired"]),
+        ("carol", ["written", "✓ userCertificate"]),
+        ("dave", ["unchanged", "eku-not-email"]),
+        ("erin", ["unchanged", "eku-not-email"]),
+        ("frank", ["unchanged", "mailbox-mismatch"]),
+        ("grace", ["written", "16 × ✗", "✓ userCertificate"]),
+        ("ivan", ["written", "→ userCertificate, userSMIMECertificate"]),
+        ("judy", ["written", "→ userCertificate", "smime-bare-certificate"]),
+        ("mike", ["written", "✓ userCertificate", "expired", "shadowing"]),
+        ("niaj", ["unchanged", "chain-no-issuer"]),
+        ("olivia", ["written", "value-unknown-format"]),
+        ("rupert", ["managed-on-premises", "Entra Connect"]),
+        ("sybil", ["written", "kept: 1 that somebody else published"]),
+        ("trent", ["written"]),
+        ("walter", ["unchanged", "sig-weak-hash"]),
+        ("info", ["written"]),
+    ],
+)
+def test_the_first_wave_tells_of_each_person_what_and_why(first: str, name: str, told: list[str]) -> None:
+    """Published or refused, with code and words."""
+    for words in told:
+        assert words in row(first, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("bob", ["written", "✓ userCertificate"]),
+        ("niaj", ["written", "✓ userCertificate"]),
+        ("victor", ["written", "withdrawn: 1"]),
+        ("peggy", ["written", "withdrawn: 1"]),
+    ],
+)
+def test_the_second_wave_touches_those_who_changed(first: str, name: str, told: list[str]) -> None:
+    """And nobody else."""
+    for words in told:
+        assert words in row(first, name, wave=2)
+    assert "│ alice " not in first.split("change to write")[2]
+
+
+def test_a_second_run_changes_nothing_and_says_so(folder: Path, first: str) -> None:
+    """At the end of the first run, and when it is run again."""
+    assert "Nothing to change" in first
+    again = demo(folder)
+    assert "0 events sent" in again
+    assert "Nothing to change" in again
