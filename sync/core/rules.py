@@ -13,7 +13,7 @@ from sync.core.addresses import Likeness, Mailbox, MalformedMailboxError, rfc822
 from sync.core.certificate import Certificate, KeyKind
 from sync.core.codes import Code
 from sync.core.context import Context
-from sync.core.extensions import PROCESSED, READ_IN_PATHS
+from sync.core.extensions import EXTENDED_KEY_USAGE, KEY_USAGE, PROCESSED, READ_IN_PATHS, SUBJECT_ALT_NAME
 from sync.core.findings import Finding, Level
 
 _EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"
@@ -54,7 +54,7 @@ def positive_serial(certificate: Certificate, context: Context) -> Iterator[Find
 def readable_extensions(certificate: Certificate, context: Context) -> Iterator[Finding]:
     """RFC 5280, 4.2. An unreadable extension that neither a rule nor path building reads is only a warning."""
     for oid, reason in certificate.malformed.items():
-        if oid in READ_IN_PATHS or oid in certificate.critical:
+        if oid in READ_IN_PATHS:
             yield context.policy.finding(Code.EXT_MALFORMED, f"{oid}: {reason}")
         else:
             yield Finding(Code.EXT_MALFORMED, Level.WARN, f"{oid}: {reason}")
@@ -142,7 +142,7 @@ def usage_for_encryption(certificate: Certificate, context: Context) -> Iterator
     """RFC 5280, 4.2.1.3; RFC 3279, 2.3; RFC 8410, 5. Keys that cannot encrypt are another rule's business."""
     usage, kind = certificate.key_usage, certificate.public_key.kind
     if usage is None:
-        if "2.5.29.15" not in certificate.oids:
+        if KEY_USAGE not in certificate.oids:
             yield context.policy.finding(Code.KU_ABSENT, "no key usage is stated")
     elif kind is KeyKind.RSA and not usage.key_encipherment:
         yield context.policy.finding(Code.KU_NOT_ENCRYPTION, "key encipherment is not among the usages")
@@ -157,7 +157,7 @@ def purpose_email(certificate: Certificate, context: Context) -> Iterator[Findin
     """RFC 8550, 4.4.4. Outlook takes only certificates that state Secure Email."""
     purposes = certificate.purposes
     if purposes is None:
-        if "2.5.29.37" not in certificate.oids:
+        if EXTENDED_KEY_USAGE not in certificate.oids:
             yield context.policy.finding(Code.EKU_ABSENT, "no extended key usage is stated")
     elif _EMAIL_PROTECTION in purposes:
         return
@@ -171,7 +171,7 @@ def purpose_email(certificate: Certificate, context: Context) -> Iterator[Findin
 def well_formed_mailboxes(certificate: Certificate, context: Context) -> Iterator[Finding]:
     """RFC 5280, 4.2.1.6; RFC 9598, 3."""
     mailboxes, troubles = read_mailboxes(certificate, subject_email=context.policy.subject_email)
-    if not mailboxes:
+    if not mailboxes and SUBJECT_ALT_NAME not in certificate.malformed:
         yield context.policy.finding(Code.MAILBOX_NONE, "no e-mail address in it" if not troubles else "none is usable")
     for trouble in troubles:
         yield context.policy.finding(Code.MAILBOX_MALFORMED, trouble)
@@ -220,13 +220,14 @@ LEAF_RULES: tuple[Rule, ...] = (
 def read_mailboxes(certificate: Certificate, *, subject_email: bool) -> tuple[tuple[Mailbox, ...], tuple[str, ...]]:
     """The addresses of a certificate, each once, and what is wrong with those that are none.
 
-    The subject's emailAddress counts only where the subject alternative name has no mail name at all, good or bad.
+    The subject's emailAddress counts only where the subject alternative name can be read and has no mail name at all,
+    good or bad.
     """
     named = [
         *((rfc822_name, text) for text in certificate.rfc822_names),
         *((smtp_utf8_mailbox, text) for text in certificate.utf8_mailboxes),
     ]
-    if not named and subject_email:
+    if not named and subject_email and SUBJECT_ALT_NAME not in certificate.malformed:
         named = [(rfc822_name, text) for text in certificate.subject_emails]
     found: dict[Mailbox, None] = {}
     troubles = []

@@ -125,6 +125,8 @@ def signature_algorithm(private: PrivateKey, hash_name: Hash) -> bytes:
     match private:
         case rsa.RSAPrivateKey() if hash_name.endswith("-pss"):
             digest = hash_name.removesuffix("-pss")
+            if digest == "sha1":  # the defaults, which DER leaves out
+                return sequence(oid("1.2.840.113549.1.1.10"), sequence())
             algorithm = sequence(oid(_HASH_OIDS[digest]), null())
             mask = sequence(oid("1.2.840.113549.1.1.8"), algorithm)
             salt = integer(HASHES[digest].digest_size)
