@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -391,6 +392,24 @@ class TestColdStart:
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
         assert done.stdout.strip() == "[]"
+
+    def test_the_function_never_loads_what_only_the_agent_and_the_command_need(self, tmp_path: Path) -> None:
+        """Not even at work, when all its clients are built."""
+        (tmp_path / "anchors.pem").write_text(Mill().root().pem)
+        example = json.loads((ROOT / "local.settings.json.example").read_text("utf-8"))["Values"]
+        example |= {"SMIME_SYNC_TRUST_ANCHORS": str(tmp_path / "anchors.pem")}
+        example |= {"SMIME_SYNC_CREDENTIAL": "secret", "SMIME_SYNC_CLIENT_SECRET": "secret"}
+        foreign = ["ldap3", "pyasn1", "rich", "sqlite3", "typer"]
+        code = (
+            "import sys, function_app; from sync import wiring; wiring.cloud();"
+            f"print([name for name in {foreign} if name in sys.modules])"
+        )
+
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=example, capture_output=True, text=True, check=False
+        )
+
+        assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
     def test_the_module_stays_small(self) -> None:
         """It unwraps and calls; what grows belongs to a use case."""
