@@ -147,7 +147,8 @@ class TokenSource:
             raise TemporaryError(
                 ErrorCode.TOKEN_UNAVAILABLE, "the token service answered something other than JSON"
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            # What msal and an assertion that cannot be made raise; the network's own errors are ours already.
             raise PermanentError(ErrorCode.TOKEN_REFUSED, f"no token for {self._resource}: {_line(error)}") from error
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if isinstance(token, str) and token:
@@ -314,5 +315,5 @@ def _refusal(answer: Mapping[str, Any]) -> SyncError:
 
 
 def _line(text: object) -> str:
-    """The first line, short: what follows are trace ids."""
-    return next(iter(str(text).splitlines()), "")[:300]
+    """What was said, on one short line, without the trace ids that Entra appends."""
+    return next(iter(str(text).partition("Trace ID:")[0].strip().splitlines()), "")[:300]
