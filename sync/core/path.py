@@ -27,6 +27,8 @@ from sync.core.refusals import refusal
 
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has no name
 _FLAGS = crypto.X509StoreFlags.PARTIAL_CHAIN | crypto.X509StoreFlags.POLICY_CHECK | _NO_CHECK_TIME
+# Of several paths the one that came furthest is told of: not the one that only bears the right names.
+_SAYS_LITTLE = {Code.CHAIN_UNTRUSTED: 1, Code.CHAIN_SIGNATURE: 2, Code.CHAIN_NO_ISSUER: 3}
 _MAX_STEPS = 1_000  # of the search for paths, dead ends included; each costs about a microsecond
 
 
@@ -102,8 +104,7 @@ def path_findings(
         failures.append(search.attempt(_store([anchor]), between))
         if not failures[-1]:
             return
-    # A path whose signatures hold says more than one that only bears the right names.
-    yield from min(failures[1:] or failures, key=lambda findings: findings[0].code is Code.CHAIN_SIGNATURE)
+    yield from min(failures, key=lambda findings: _SAYS_LITTLE.get(findings[0].code, 0))
     if exhausted:
         yield policy.finding(Code.CHAIN_BUDGET, f"more paths are possible by name than the {len(paths)} tried")
 
@@ -179,11 +180,18 @@ class _Search:
 
     def _refusal(self, error: crypto.X509StoreContextError) -> Finding:
         number, depth, words = error.errors
-        mark = _fingerprint(error.certificate)
-        leaf = self.leaf.certificate
-        failing = leaf if mark == leaf.fingerprint else self.pool.by_fingerprint.get(mark)
+        failing = self._known(error.certificate)
         issuers = [issuer.certificate for issuer in self.pool.issuers(failing)] if failing else []
         return refusal(number, words, failing=failing, depth=depth, issuers=issuers, policy=self.policy)
+
+    def _known(self, certificate: crypto.X509) -> Certificate | None:
+        """The certificate over which OpenSSL stumbled; pyOpenSSL gives an empty one where there is none."""
+        try:
+            mark = _fingerprint(certificate)
+        except crypto.Error:
+            return None
+        leaf = self.leaf.certificate
+        return leaf if mark == leaf.fingerprint else self.pool.by_fingerprint.get(mark)
 
 
 def _authorities(encoded: Iterable[bytes], role: str) -> tuple[Authority, ...]:

@@ -13,6 +13,7 @@ from sync.core.policy import Policy
 # X509_V_ERR_ numbers of openssl/x509_vfy.h, the same since OpenSSL 3.0.
 _NO_ISSUER = frozenset({2, 20, 21})
 _UNHANDLED_CRITICAL_EXTENSION = 34
+_INVALID_CA = 79
 _CODES: Mapping[int, Code] = MappingProxyType(
     {
         4: Code.CHAIN_SIGNATURE,  # the signature cannot be decrypted
@@ -37,7 +38,7 @@ _CODES: Mapping[int, Code] = MappingProxyType(
         76: Code.CHAIN_SIGNATURE,  # the signature algorithm is unknown
         77: Code.CHAIN_SIGNATURE,  # algorithm and issuer's key do not fit
         78: Code.CHAIN_SIGNATURE,  # inner and outer algorithm differ
-        79: Code.CHAIN_NOT_CA,
+        _INVALID_CA: Code.CHAIN_NOT_CA,
     }
 )
 
@@ -53,6 +54,9 @@ def refusal(
         return _no_issuer(failing, issuers, policy)
     if depth == 0 and number == _UNHANDLED_CRITICAL_EXTENSION:
         return policy.finding(Code.EXT_UNKNOWN_CRITICAL, words)
+    if number == _INVALID_CA and failing is not None and failing.basic_constraints and failing.basic_constraints.ca:
+        # One number for both: what is marked as a CA can only lack the right to sign certificates.
+        return policy.finding(Code.CHAIN_KU, f"{failing.subject_text} may not sign certificates")
     name = failing.subject_text if failing is not None else "a certificate of the path"
     return policy.finding(_CODES.get(number, Code.CHAIN_UNTRUSTED), f"{name}: {words}")
 
