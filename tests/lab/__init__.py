@@ -37,10 +37,10 @@ def require(part: str, reason: str | None) -> None:
     pytest.skip(message)
 
 
-def left_out() -> dict[str, str]:
+def left_out(told: Path = LEFT_OUT) -> dict[str, str]:
     """Part and reason of whatever the last setup could not install; empty when all is there or setup never ran."""
     try:
-        reasons = json.loads(LEFT_OUT.read_text(encoding="utf-8"))
+        reasons = json.loads(told.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
     return {str(part): str(reason) for part, reason in reasons.items()} if isinstance(reasons, dict) else {}
