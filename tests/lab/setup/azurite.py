@@ -46,7 +46,7 @@ def install() -> str | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if missing() is None:
             return None
-        print("lab: installing Azurite from npm (once, about 20 seconds, 250 MB on disk) ...", flush=True)
+        print("lab: installing Azurite from npm (once, 245 MB on disk) ...", flush=True)
         return _npm_ci() or missing()
 
 
