@@ -20,7 +20,12 @@ Preference = Literal["issuer-and-serial", "recipient-key-id", "microsoft"]
 
 _DATA = "1.2.840.113549.1.7.1"
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
-_DIGEST_OIDS = {"sha1": "1.3.14.3.2.26", "sha256": "2.16.840.1.101.3.4.2.1", "sha384": "2.16.840.1.101.3.4.2.2"}
+_DIGEST_OIDS = {
+    "md5": "1.2.840.113549.2.5",
+    "sha1": "1.3.14.3.2.26",
+    "sha256": "2.16.840.1.101.3.4.2.1",
+    "sha384": "2.16.840.1.101.3.4.2.2",
+}
 _AES256_CBC = "2.16.840.1.101.3.4.1.42"
 _AES128_CBC = "2.16.840.1.101.3.4.1.2"
 _TRIPLE_DES = "1.2.840.113549.3.7"
@@ -50,8 +55,9 @@ def smime_blob(
     encryption = encryption or signing
     named = {issued.der: None for issued in (signing, encryption)} if include else {}
     others = (extra if isinstance(extra, bytes) else extra.der for extra in certificates)
-    digest_algorithm = sequence(oid(_DIGEST_OIDS[digest]), null())
-    message_digest = hashlib.new(digest, content or b"").digest()
+    plain = digest.removesuffix("-pss")
+    digest_algorithm = sequence(oid(_DIGEST_OIDS[plain]), null())
+    message_digest = hashlib.new(plain, content or b"").digest()
     attributes = [
         _attribute("1.2.840.113549.1.9.3", oid(_DATA)),
         _attribute(
