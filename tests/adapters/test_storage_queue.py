@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pytest
@@ -26,13 +27,19 @@ def a_name() -> str:
     return f"q-{uuid.uuid4()}"
 
 
+@contextmanager
+def a_queue(azurite: Azurite) -> Iterator[StorageQueue]:
+    """A new queue until the block ends."""
+    with closing(StorageQueue.from_connection_string(azurite.connection_string, a_name())) as made:
+        made.create()
+        yield made
+
+
 @pytest.fixture
 def queue(azurite: Azurite) -> Iterator[StorageQueue]:
     """A new queue."""
-    made = StorageQueue.from_connection_string(azurite.connection_string, a_name())
-    made.create()
-    yield made
-    made.close()
+    with a_queue(azurite) as made:
+        yield made
 
 
 @pytest.fixture
@@ -47,10 +54,8 @@ class TestContract(QueueContract):
 
     @pytest.fixture
     def queue(self, azurite: Azurite) -> Iterator[StorageQueue]:
-        made = StorageQueue.from_connection_string(azurite.connection_string, a_name())
-        made.create()
-        yield made
-        made.close()
+        with a_queue(azurite) as made:
+            yield made
 
     @pytest.fixture
     def pass_time(self) -> Callable[[timedelta], None]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from azure.data.tables import TableClient, UpdateMode
@@ -26,22 +28,29 @@ def a_name() -> str:
     return f"t{uuid.uuid4().hex}"
 
 
+TableT = TypeVar("TableT", TableLedger, TableFailures)
+
+
+@contextmanager
+def a_table(kind: type[TableT], azurite: Azurite) -> Iterator[TableT]:
+    """A new table of this kind until the block ends."""
+    with closing(kind.from_connection_string(azurite.connection_string, a_name())) as made:
+        made.create()
+        yield made
+
+
 @pytest.fixture
 def ledger(azurite: Azurite) -> Iterator[TableLedger]:
     """A new ledger."""
-    made = TableLedger.from_connection_string(azurite.connection_string, a_name())
-    made.create()
-    yield made
-    made.close()
+    with a_table(TableLedger, azurite) as made:
+        yield made
 
 
 @pytest.fixture
 def failures(azurite: Azurite) -> Iterator[TableFailures]:
     """A new store of failures."""
-    made = TableFailures.from_connection_string(azurite.connection_string, a_name())
-    made.create()
-    yield made
-    made.close()
+    with a_table(TableFailures, azurite) as made:
+        yield made
 
 
 @pytest.fixture
@@ -56,10 +65,8 @@ class TestLedgerContract(LedgerContract):
 
     @pytest.fixture
     def ledger(self, azurite: Azurite) -> Iterator[TableLedger]:
-        made = TableLedger.from_connection_string(azurite.connection_string, a_name())
-        made.create()
-        yield made
-        made.close()
+        with a_table(TableLedger, azurite) as made:
+            yield made
 
 
 class TestFailuresContract(FailuresContract):
@@ -67,10 +74,8 @@ class TestFailuresContract(FailuresContract):
 
     @pytest.fixture
     def failures(self, azurite: Azurite) -> Iterator[TableFailures]:
-        made = TableFailures.from_connection_string(azurite.connection_string, a_name())
-        made.create()
-        yield made
-        made.close()
+        with a_table(TableFailures, azurite) as made:
+            yield made
 
 
 def test_people_are_spread_over_partitions(ledger: TableLedger, raw: TableClient) -> None:
