@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sync.core import extensions
 from sync.core.codes import Code
-from sync.core.der import MalformedDerError, content, elements
+from sync.core.der import content, elements
 
 _RSA_PSS = "1.2.840.113549.1.1.10"
 _CONTEXT_0 = 0xA0
@@ -257,6 +257,3 @@ def _name_text(parsed: x509.Certificate, which: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-__all__ = ["Certificate", "KeyKind", "MalformedCertificateError", "MalformedDerError", "PublicKey", "Signature"]

@@ -136,11 +136,14 @@ def _raw_mailboxes(encoded: bytes) -> tuple[tuple[str, ...], tuple[str, ...]] | 
 
 
 def _raw_utf8_mailboxes(names: list[bytes]) -> Iterator[str]:
+    """Raises MalformedDerError when an otherName lacks its kind or its value (RFC 5280, 4.2.1.6)."""
     for name in names:
         if name[0] == _OTHER_NAME:
-            kind, *value = elements(content(name))
-            if _dotted(kind) == SMTP_UTF8_MAILBOX and value:
-                yield _utf8_string(content(value[0]))
+            parts = elements(content(name))
+            if len(parts) != 2:
+                raise MalformedDerError("an otherName without kind or value")
+            if _dotted(parts[0]) == SMTP_UTF8_MAILBOX:
+                yield _utf8_string(content(parts[1]))
 
 
 def _utf8_string(encoded: bytes) -> str:

@@ -147,6 +147,7 @@ def _parsed(encoded: Iterable[bytes]) -> list[Certificate]:
 
 def _signer(signed: Any, certificates: Sequence[Certificate]) -> tuple[Certificate | None, _Name | None, str | None]:
     """The first signer, what it prefers, and why its signature does not count (None when it verifies)."""
+    signer = None
     try:
         infos = list(signed["signer_infos"])
         if not infos:
@@ -160,7 +161,7 @@ def _signer(signed: Any, certificates: Sequence[Certificate]) -> tuple[Certifica
     except (InvalidSignature, UnsupportedAlgorithm):
         return signer, None, "the signature does not verify"
     except _UNREADABLE as error:
-        return None, None, f"the signature cannot be read: {_first_line(error)}"
+        return signer, None, f"the signature or what it signs cannot be read: {_first_line(error)}"
 
 
 def _signer_name(identifier: Any) -> _Name:
@@ -183,8 +184,8 @@ def _preference(info: Any) -> _Name | None:
         match standard[0]:
             case 0xA0:
                 return _issuer_and_serial(wrap(SEQUENCE, inside))
-            case 0xA1:
-                return _Name(key_identifier=content(elements(inside)[0]))
+            case 0xA1 if parts := elements(inside):
+                return _Name(key_identifier=content(parts[0]))
             case 0x82:
                 return _Name(key_identifier=inside)
         raise MalformedDerError("an encryption key preference of unknown form")

@@ -134,6 +134,15 @@ def test_an_odd_name_hides_no_address(issuing: Authority, odd: bytes) -> None:
     assert made.SUBJECT_ALT_NAME not in certificate.malformed
 
 
+@pytest.mark.parametrize("broken", [der.explicit(0), der.explicit(0, der.oid(made.SMTP_UTF8_MAILBOX))])
+def test_an_other_name_without_its_parts_makes_the_extension_malformed(issuing: Authority, broken: bytes) -> None:
+    """Found by the mutation test: the reader expected at least a kind."""
+    certificate = Certificate.parse(issuing.issue(ALICE, key="ec256", other_names=[broken]).der)
+
+    assert set(certificate.malformed) == {made.SUBJECT_ALT_NAME}
+    assert certificate.rfc822_names == ()
+
+
 @given(data=st.data())
 @settings(deadline=None)
 def test_extensions_are_the_same_read_together_or_one_by_one(data: st.DataObject) -> None:

@@ -42,7 +42,7 @@ def codes(signed: SignedData) -> list[Code]:
     return [finding.code for finding in signed.findings]
 
 
-@pytest.mark.parametrize("preference", ["issuer-and-serial", "recipient-key-id", "microsoft"])
+@pytest.mark.parametrize("preference", ["issuer-and-serial", "recipient-key-id", "subject-key-id", "microsoft"])
 def test_the_preference_names_the_encryption_certificate(signing: Issued, encryption: Issued, preference: Any) -> None:
     """In each form that software writes it."""
     signed = opened(smime_blob(signing, encryption, preference=preference))
@@ -106,6 +106,18 @@ def test_a_preference_counts_only_when_the_signature_verifies(
 ) -> None:
     """Else whoever writes the attribute would choose."""
     signed = opened(smime_blob(signing, encryption, **broken))
+
+    assert codes(signed) == [Code.CMS_SIGNATURE_INVALID]
+    assert signed.leaf == signing.der
+    assert not signed.preferred
+
+
+@pytest.mark.parametrize("preference", ["empty", "unknown"])
+def test_a_preference_that_cannot_be_read_counts_for_nothing(
+    signing: Issued, encryption: Issued, preference: Any
+) -> None:
+    """The signature is good, and what it signs makes no sense: the signer is left."""
+    signed = opened(smime_blob(signing, encryption, preference=preference))
 
     assert codes(signed) == [Code.CMS_SIGNATURE_INVALID]
     assert signed.leaf == signing.der

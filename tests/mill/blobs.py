@@ -16,7 +16,7 @@ from tests.mill.certificates import NOW, Issued
 from tests.mill.der import explicit, integer, null, octet_string, oid, sequence, time, tlv
 from tests.mill.keys import Hash
 
-Preference = Literal["issuer-and-serial", "recipient-key-id", "microsoft"]
+Preference = Literal["issuer-and-serial", "recipient-key-id", "microsoft", "subject-key-id", "empty", "unknown"]
 
 _DATA = "1.2.840.113549.1.7.1"
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
@@ -123,11 +123,14 @@ def _issuer_and_serial(issued: Issued) -> bytes:
 def _preference(encryption: Issued, form: Preference) -> bytes:
     """SMIMEEncryptionKeyPreference (RFC 8551, 2.5.3), or the attribute that Microsoft's software writes beside it."""
     name = _issuer_and_serial(encryption)
+    if form in {"empty", "unknown"}:
+        return _attribute("1.2.840.113549.1.9.16.2.11", tlv(0xA1 if form == "empty" else 0xA7))
     if form == "microsoft":
         return _attribute("1.3.6.1.4.1.311.16.4", name)
-    if form == "recipient-key-id":
+    if form in {"recipient-key-id", "subject-key-id"}:
         identifier = encryption.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-        return _attribute("1.2.840.113549.1.9.16.2.11", tlv(0xA1, octet_string(identifier)))
+        named = tlv(0xA1, octet_string(identifier)) if form == "recipient-key-id" else tlv(0x82, identifier)
+        return _attribute("1.2.840.113549.1.9.16.2.11", named)
     return _attribute("1.2.840.113549.1.9.16.2.11", tlv(0xA0, name[_header_length(name) :]))
 
 
