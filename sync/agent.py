@@ -7,18 +7,20 @@ a sequence number is taken durably before it is used, so that a repeated read ne
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync import envelope
 from sync.core.event import Cause, Event
 from sync.core.identity import Watermark
-from sync.core.person import Person, Values
+from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import Checkpoints, Directory, EventQueue, Page
+from sync.ports import Checkpoints, Directory, EventQueue, Page, Sent
 
 logger = logging.getLogger("smime_sync.agent")
+
+_PIECE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +47,10 @@ class Agent:
     def once(self, progress: Callable[[Round], None] | None = None) -> Round:
         """Read all that changed since the checkpoint and send it. Raises TemporaryError with nothing lost."""
         total = Round()
-        seen: set[str] = set()
+        seen: set[bytes] = set()
         for page in self.directory.changes(self.checkpoints.load()):
             total += self._page(page, page.people)
-            seen.update(person.anchor.immutable_id for person in page.people)
+            seen.update(person.anchor.object_guid for person in page.people)
             if page.complete:
                 # Whoever was known and is on no page of a full import was deleted or left the scope meanwhile.
                 gone = [replace(person, deleted=True) for person in self.checkpoints.absent(seen)]
@@ -71,15 +73,21 @@ class Agent:
         while not stopped():
             try:
                 self.once()
-                self.directory.wait(every)
+                self._wait(every, stopped)
             except TemporaryError as error:
                 logger.warning("later reason=%s detail=%s", error.code, error.message)
                 pause(error.retry_after or timedelta(seconds=5))
 
+    def _wait(self, every: timedelta, stopped: Callable[[], bool]) -> None:
+        """Wait in short pieces, so that a signal to stop is heeded within a second."""
+        waited = timedelta(0)
+        while waited < every and not stopped() and not self.directory.wait(min(_PIECE, every - waited)):
+            waited += _PIECE
+
     def _page(self, page: Page, people: Sequence[Person]) -> Round:
         """Send those whose state differs from what was sent last, then save."""
-        known = self.checkpoints.known([person.anchor.immutable_id for person in people])
-        changed = [person for person in people if _worth_an_event(person, known.get(person.anchor.immutable_id))]
+        known = self.checkpoints.known([person.anchor.object_guid for person in people])
+        changed = [event for person in people for event in _news(person, known.get(person.anchor.object_guid))]
         epoch, first = self.checkpoints.reserve(len(changed))
         sent: list[Person] = []
         refused: list[str] = []
@@ -97,19 +105,37 @@ class Agent:
         self.checkpoints.save(sent, page.checkpoint)
         return Round(read=len(people), sent=len(sent), refused=tuple(refused))
 
+    def _moment(self, changed_at: datetime | None) -> datetime:
+        """When it changed. Active Directory keeps that to the second: within it, this moment is the better guess."""
+        now = self.now()
+        return changed_at if changed_at is not None and now - changed_at > timedelta(seconds=1) else now
+
     def _event(self, page: Page, person: Person, watermark: Watermark) -> Event:
         return Event(
             id=str(watermark),
             source=f"urn:smime-sync:agent:{self.directory.name}",
-            time=page.changed_at or self.now(),
+            time=self._moment(page.changed_at),
             watermark=watermark,
-            person=replace(person, values=Values()) if person.deleted else person,
+            person=person,
             cause=Cause.FULL_IMPORT if page.full else Cause.CHANGE,
         )
 
 
-def _worth_an_event(person: Person, sent: str | None) -> bool:
-    """Someone new matters once they have a certificate; someone known matters whenever their state differs."""
+def _news(person: Person, sent: Sent | None) -> Iterator[Person]:
+    """What there is to send of a person: nothing, their state, or also that they are no longer who they were.
+
+    Someone new matters once they have a certificate; someone known matters whenever their state differs.
+    """
     if sent is None:
-        return bool(person.values) and not person.deleted
-    return person.state_hash != sent
+        if person.values and not person.deleted:
+            yield person
+    elif person.deleted:
+        # A tombstone has lost mS-DS-ConsistencyGuid, mail and addresses: who it was is what we remember.
+        remembered = replace(sent.person, deleted=True)
+        if remembered.state_hash != sent.state_hash:
+            yield remembered
+    elif person.state_hash != sent.state_hash:
+        if person.anchor.immutable_id != sent.person.anchor.immutable_id and not sent.person.deleted:
+            # Somebody set mS-DS-ConsistencyGuid: what was published under the old anchor must not be orphaned.
+            yield replace(sent.person, deleted=True)
+        yield person

@@ -26,11 +26,10 @@ from sync.core.event import Cause, Event
 from sync.core.identity import SourceAnchor, Watermark
 from sync.core.person import Person, Values
 from sync.errors import ErrorCode, PermanentError
+from sync.ports import MAX_MESSAGE_BYTES
 
 TYPE_PREFIX = "smime-sync.person-state."
 TYPE = "smime-sync.person-state.v1"
-MAX_BYTES = 49_152
-"""A storage queue message holds 64 KiB of base64: 48 KiB of event."""
 
 _COUNTER = Field(ge=0, lt=2**63)
 
@@ -41,8 +40,8 @@ def parse(body: str) -> Event:
     Raises PermanentError `event-too-large`, `event-not-text`, `event-not-json`, `event-version`, `event-malformed`.
     """
     # A character is at least one byte: a long body is refused before it is encoded or parsed.
-    if len(body) > MAX_BYTES or len(body.encode("utf-8", "replace")) > MAX_BYTES:
-        raise PermanentError(ErrorCode.EVENT_TOO_LARGE, f"the event is longer than {MAX_BYTES} bytes")
+    if len(body) > MAX_MESSAGE_BYTES or len(body.encode("utf-8", "replace")) > MAX_MESSAGE_BYTES:
+        raise PermanentError(ErrorCode.EVENT_TOO_LARGE, f"the event is longer than {MAX_MESSAGE_BYTES} bytes")
     if "\ufffd" in body or any("\ud800" <= character <= "\udfff" for character in body):
         raise PermanentError(ErrorCode.EVENT_NOT_TEXT, "the message is not UTF-8 text")
     try:
@@ -64,11 +63,11 @@ def render(event: Event) -> str:
         body = Envelope.from_event(event).model_dump_json(by_alias=True, exclude_none=True)
     except ValidationError as error:
         raise PermanentError(ErrorCode.EVENT_MALFORMED, f"{event.person.anchor}: {_problems(error)}") from error
-    if (size := len(body.encode("utf-8"))) > MAX_BYTES:
+    if (size := len(body.encode("utf-8"))) > MAX_MESSAGE_BYTES:
         raise PermanentError(
             ErrorCode.EVENT_TOO_LARGE,
             f"the event of {event.person.anchor} has {size} bytes and {len(event.person.values)} values; "
-            f"a message holds {MAX_BYTES} bytes",
+            f"a message holds {MAX_MESSAGE_BYTES} bytes",
         )
     return body
 

@@ -5,7 +5,7 @@ Every method may raise `TemporaryError` or `PermanentError` (sync.errors) and no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,6 +13,9 @@ from typing import Protocol
 from sync.core.person import Attribute, Person, Values
 from sync.core.recipient import Recipient
 from sync.core.record import Failure, Record
+
+MAX_MESSAGE_BYTES = 49_152
+"""A storage queue message holds 64 KiB of base64: 48 KiB of event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +54,28 @@ class Directory(Protocol):
         """Let go of connections."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent of a person last: who they were then, without values, and the hash of their whole state."""
+
+    person: Person
+    state_hash: str
+
+
 class Checkpoints(Protocol):
-    """The agent's memory: the checkpoint, what it sent of whom, and its sequence."""
+    """The agent's memory: the checkpoint, what it sent of whom, and its sequence.
+
+    People are told apart by objectGUID, which even a tombstone keeps; the anchor may be another attribute.
+    """
 
     def load(self) -> bytes | None:
         """The last saved checkpoint; None on the first run."""
 
-    def known(self, anchors: Sequence[str]) -> Mapping[str, str]:
-        """The state hash last sent of each of these people, where there is one."""
+    def known(self, guids: Sequence[bytes]) -> Mapping[bytes, Sent]:
+        """What was sent last of each of these people, where something was."""
 
-    def absent(self, seen: set[str]) -> Iterator[Person]:
-        """People whose last sent state was not a deletion and who are not among `seen`, without their values."""
+    def absent(self, seen: Set[bytes]) -> Iterator[Person]:
+        """People whose last sent state was not a deletion and whose objectGUID is not in `seen`."""
 
     def reserve(self, count: int) -> tuple[int, int]:
         """Durably take `count` sequence numbers; return (epoch, first). A number is never given twice."""

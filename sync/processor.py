@@ -30,8 +30,9 @@ from sync.ports import Failures, Ledger, Message, Recipients
 
 logger = logging.getLogger("smime_sync.processor")
 
-CLAIM = timedelta(minutes=2)
-"""How long a claim keeps others away: longer than a write and its read-back may take."""
+CLAIM = timedelta(seconds=90)
+"""How long a claim keeps others away: longer than a write and its read-back may take, and shorter than the deliveries
+that are left when the claim of a lost answer stands (visibilityTimeout 30 s, five times)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

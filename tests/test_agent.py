@@ -12,6 +12,7 @@ from sync import envelope
 from sync.adapters.embedded import Database, EmbeddedCheckpoints, EmbeddedQueue
 from sync.agent import Agent, Round
 from sync.core.event import Cause, Event
+from sync.core.identity import SourceAnchor
 from sync.core.person import Person, Values
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import EventQueue, Page
@@ -146,6 +147,39 @@ def test_a_deletion_is_sent_and_a_return_as_well(site: Site) -> None:
     assert site.agent([delta(replace(ALICE, deleted=True))]).once().sent == 1
     assert site.agent([delta(ALICE)]).once().sent == 1
     assert [event.person.deleted for event in site.sent()] == [False, True, False]
+
+
+def test_a_tombstone_that_lost_its_anchor_deletes_the_person_that_was_sent(site: Site) -> None:
+    """A deleted object keeps its objectGUID only: mS-DS-ConsistencyGuid, mail and addresses are gone."""
+    synchronised = replace(ALICE, anchor=SourceAnchor(ALICE.anchor.object_guid, b"consistency-guid"))
+    site.agent([full(synchronised)]).once()
+    tombstone = Person(anchor=SourceAnchor(ALICE.anchor.object_guid), deleted=True)
+    assert site.agent([delta(tombstone)]).once().sent == 1
+    _, event = site.sent()
+    assert event.person == replace(synchronised, values=Values(), deleted=True)
+    assert site.agent([delta(tombstone)], []).once().sent == 0
+
+
+def test_a_changed_anchor_gives_up_the_old_one(site: Site) -> None:
+    """Else what was published under it would never be withdrawn."""
+    site.agent([full(ALICE)]).once()
+    renamed = replace(ALICE, anchor=SourceAnchor(ALICE.anchor.object_guid, b"consistency-guid"))
+    assert site.agent([delta(renamed)]).once().sent == 2
+    _, old, new = site.sent()
+    assert (old.person.anchor, old.person.deleted) == (ALICE.anchor, True)
+    assert new.person == renamed
+    assert old.watermark < new.watermark
+
+
+@pytest.mark.parametrize(
+    ("ago", "told"), [(timedelta(milliseconds=400), NOW), (timedelta(hours=1), NOW - timedelta(hours=1))]
+)
+def test_the_time_of_a_change_is_the_directorys_beyond_its_resolution(
+    site: Site, ago: timedelta, told: datetime
+) -> None:
+    """whenChanged is cut to the second, so within one the moment of reading is nearer."""
+    site.agent([replace(full(ALICE), changed_at=NOW - ago)]).once()
+    assert [event.time for event in site.sent()] == [told]
 
 
 def test_the_deletion_of_a_stranger_is_no_event(site: Site) -> None:

@@ -81,11 +81,14 @@ def test_the_timer_repairs_what_somebody_took_away_by_hand(site: Site) -> None:
 
 
 def test_values_of_others_survive_every_change(site: Site) -> None:
-    """Somebody published one by hand before the product came."""
+    """Somebody published one by hand before the product came; and a synchronised person's tombstone has no anchor."""
     foreign, ours = site.issue("heidi", not_before=site.issuing.mill.now - 90 * DAY), site.issue("heidi")
     site.tenant.add_mailbox("heidi@corp.example", user_certificate=[foreign.der])
     heidi = site.administrator.create_person(
-        "heidi", unit=site.people, mail="heidi@corp.example", **{CERTIFICATE: [ours.der]}
+        "heidi",
+        unit=site.people,
+        mail="heidi@corp.example",
+        **{CERTIFICATE: [ours.der], "mS-DS-ConsistencyGuid": b"sixteen bytes ok"},
     )
     site.until(lambda: site.held("heidi") == Values.of([foreign.der, ours.der]))
     site.administrator.delete(heidi)

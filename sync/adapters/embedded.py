@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from sync.core.person import Attribute, Person, Values
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Failure, Record
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import Message
+from sync.ports import MAX_MESSAGE_BYTES, Message, Sent
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -31,7 +31,7 @@ CREATE TABLE queue (
     receipt TEXT);
 CREATE INDEX queue_visible ON queue (visible_at);
 CREATE TABLE ledger (anchor TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL);
-CREATE TABLE failures (id TEXT PRIMARY KEY, at TEXT NOT NULL, failure BLOB NOT NULL);
+CREATE TABLE failures (id TEXT PRIMARY KEY, at REAL NOT NULL, failure BLOB NOT NULL);
 CREATE TABLE recipients (id TEXT PRIMARY KEY, kind TEXT NOT NULL, synchronised INTEGER NOT NULL,
     managed INTEGER NOT NULL);
 CREATE TABLE addresses (folded TEXT NOT NULL, address TEXT NOT NULL, recipient TEXT NOT NULL, position INTEGER NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE addresses (folded TEXT NOT NULL, address TEXT NOT NULL, recipient T
 CREATE TABLE certificates (recipient TEXT NOT NULL, attribute TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (recipient, attribute, value));
 CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB);
-CREATE TABLE sent (anchor TEXT PRIMARY KEY, state_hash TEXT NOT NULL, deleted INTEGER NOT NULL, identity TEXT NOT NULL);
+CREATE TABLE sent (guid TEXT PRIMARY KEY, state_hash TEXT NOT NULL, deleted INTEGER NOT NULL, identity TEXT NOT NULL);
 """
 
 
@@ -117,6 +117,10 @@ class EmbeddedQueue:
         self._database = database
 
     def send(self, body: str, *, delay: timedelta = timedelta(0)) -> None:
+        if (size := len(body.encode("utf-8"))) > MAX_MESSAGE_BYTES:
+            raise PermanentError(
+                ErrorCode.EVENT_TOO_LARGE, f"{size} bytes are more than a message's {MAX_MESSAGE_BYTES}"
+            )
         visible_at = (self._database.now() + delay).timestamp()
         with self._database.transaction() as connection:
             connection.execute(
@@ -194,7 +198,7 @@ class EmbeddedFailures:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO failures VALUES (?, ?, ?)",
-                (failure.id, failure.at.isoformat(), failure_to_json(failure)),
+                (failure.id, failure.at.timestamp(), failure_to_json(failure)),
             )
 
     def get(self, failure_id: str) -> Failure | None:
@@ -293,16 +297,20 @@ class EmbeddedCheckpoints:
         checkpoint: bytes | None = self._database.rows("SELECT checkpoint FROM agent")[0][0]
         return checkpoint
 
-    def known(self, anchors: Sequence[str]) -> Mapping[str, str]:
+    def known(self, guids: Sequence[bytes]) -> Mapping[bytes, Sent]:
         rows = self._database.rows(
-            "SELECT anchor, state_hash FROM sent WHERE anchor IN (SELECT value FROM json_each(?))", json.dumps(anchors)
+            "SELECT guid, identity, deleted, state_hash FROM sent WHERE guid IN (SELECT value FROM json_each(?))",
+            json.dumps([guid.hex() for guid in guids]),
         )
-        return dict(rows)
+        return {
+            bytes.fromhex(guid): Sent(person=replace(_person(identity), deleted=bool(deleted)), state_hash=state_hash)
+            for guid, identity, deleted, state_hash in rows
+        }
 
-    def absent(self, seen: set[str]) -> Iterator[Person]:
-        query = "SELECT anchor, identity FROM sent WHERE anchor > ? AND NOT deleted ORDER BY anchor"
-        for anchor, identity in self._database.walk(query, ""):
-            if anchor not in seen:
+    def absent(self, seen: Set[bytes]) -> Iterator[Person]:
+        query = "SELECT guid, identity FROM sent WHERE guid > ? AND NOT deleted ORDER BY guid"
+        for guid, identity in self._database.walk(query, ""):
+            if bytes.fromhex(guid) not in seen:
                 yield _person(identity)
 
     def reserve(self, count: int) -> tuple[int, int]:
@@ -316,7 +324,7 @@ class EmbeddedCheckpoints:
         with self._database.transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?)",
-                [(p.anchor.immutable_id, p.state_hash, p.deleted, _identity(p)) for p in people],
+                [(p.anchor.object_guid.hex(), p.state_hash, p.deleted, _identity(p)) for p in people],
             )
             connection.execute("UPDATE agent SET checkpoint = ?", (checkpoint,))
 

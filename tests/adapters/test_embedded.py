@@ -1,0 +1,133 @@
+"""The embedded adapters keep every contract that the cloud's keep, and a state file survives."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sync.adapters.embedded import (
+    Database,
+    EmbeddedCheckpoints,
+    EmbeddedFailures,
+    EmbeddedLedger,
+    EmbeddedQueue,
+    EmbeddedRecipients,
+)
+from sync.core.person import Values
+from sync.core.recipient import Recipient
+from sync.errors import ErrorCode, PermanentError
+from tests.adapters.failures_contract import FailuresContract
+from tests.adapters.ledger_contract import LedgerContract
+from tests.adapters.queue_contract import QueueContract
+from tests.adapters.recipients_contract import RecipientsContract
+from tests.mill import NOW
+from tests.office import person
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, time: timedelta) -> None:
+        self.now += time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def database(tmp_path: Path, clock: Clock) -> Iterator[Database]:
+    database = Database(tmp_path / "state.sqlite", clock)
+    yield database
+    database.close()
+
+
+class TestQueue(QueueContract):
+    @pytest.fixture
+    def queue(self, database: Database) -> EmbeddedQueue:
+        return EmbeddedQueue(database)
+
+    @pytest.fixture
+    def pass_time(self, clock: Clock) -> Callable[[timedelta], None]:
+        return clock.advance
+
+
+class TestLedger(LedgerContract):
+    @pytest.fixture
+    def ledger(self, database: Database) -> EmbeddedLedger:
+        return EmbeddedLedger(database)
+
+
+class TestFailures(FailuresContract):
+    @pytest.fixture
+    def failures(self, database: Database) -> EmbeddedFailures:
+        return EmbeddedFailures(database)
+
+
+@dataclass
+class SmallTenant:
+    """The embedded recipients, and the same seen behind the adapter's back."""
+
+    recipients: EmbeddedRecipients
+    made: list[Recipient] = field(default_factory=list)
+
+    def add(self, recipient: Recipient) -> None:
+        self.recipients.add(recipient)
+
+    def remove(self, recipient: Recipient) -> None:
+        self.recipients.remove(recipient.id)
+
+    def holds(self, recipient: Recipient) -> Values:
+        return self.recipients.read(recipient)
+
+
+class TestRecipients(RecipientsContract):
+    @pytest.fixture
+    def world(self, database: Database) -> SmallTenant:
+        return SmallTenant(EmbeddedRecipients(database))
+
+
+def test_a_reopened_file_remembers_everything(tmp_path: Path, clock: Clock) -> None:
+    """Checkpoint, people, sequence and epoch survive a restart."""
+    path = tmp_path / "agent.sqlite"
+    first = EmbeddedCheckpoints(Database(path, clock))
+    alice = person("alice", b"value")
+    epoch, _ = first.reserve(3)
+    first.save([alice], b"checkpoint")
+    clock.advance(timedelta(days=1))
+    again = EmbeddedCheckpoints(Database(path, clock))
+    assert again.load() == b"checkpoint"
+    assert again.known([alice.anchor.object_guid])[alice.anchor.object_guid].state_hash == alice.state_hash
+    assert again.reserve(1) == (epoch, 4)
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path, clock: Clock) -> None:
+    """A downgrade must not misread it."""
+    path = tmp_path / "state.sqlite"
+    Database(path, clock).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(PermanentError, match="version 99") as refused:
+        Database(path, clock)
+    assert refused.value.code is ErrorCode.FILE_UNREADABLE
+
+
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path, clock: Clock) -> None:
+    """Somebody pointed the setting at another file; it stays as it was."""
+    path = tmp_path / "notes.txt"
+    path.write_text("these are my notes, and not a database at all, however often you look at them")
+    with pytest.raises(PermanentError, match=r"notes\.txt") as refused:
+        Database(path, clock)
+    assert refused.value.code is ErrorCode.FILE_UNREADABLE
+    assert path.read_text().startswith("these are my notes")
