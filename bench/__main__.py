@@ -190,7 +190,7 @@ def main() -> int:
     console.print(f"[dim]{machine()}[/dim]")
     rows = "\n".join(f"| {' | '.join(figure.cells)} |" for figure in measured)
     PAGE.write_text(
-        "# Benchmarks\n\nThe last output of `make bench`: medians of seven rounds, one process, ratios within one run.\n"
+        "# Benchmarks\n\nThe last output of `make bench`: medians of seven rounds, one process, ratios in one run.\n"
         f"\n{machine()}\n\n| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}\n{rows}\n",
         encoding="utf-8",
     )

@@ -44,8 +44,8 @@ def _settings() -> str:
         "",
         _MADE,
         "Settings are environment variables (application settings of the function app; an `EnvironmentFile` of the",
-        "agent's service). All mistakes are told at once; an unknown name is a mistake. Where there are two underscores",
-        "the name is one that the Functions host reads as well.",
+        "agent's service). All mistakes are told at once; an unknown name is a mistake. A name with two underscores",
+        "is one that the Functions host reads as well.",
     ]
     for title, kind in (("The function", CloudSettings), ("The agent", AgentSettings)):
         lines += ["", f"## {title}", "", "| setting | kind | default | what it is |", "|---|---|---|---|"]

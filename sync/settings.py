@@ -80,6 +80,7 @@ class StorageSettings(_Settings):
     storage__clientid: _Guid | None = Field(
         None, title=f"{STORAGE}__clientId", description="client id of a user-assigned identity"
     )
+    ca_file: Path | None = Field(None, description="CA file for HTTPS, where a proxy or a lab has its own CA")
     queue: _QueueName = Field("smime-sync-changes", description="the change queue; its poison queue ends in -poison")
 
     @classmethod
@@ -110,7 +111,6 @@ class CloudSettings(JudgingSettings, StorageSettings):
     write_clearing: Literal["null", "empty"] = Field("null", description="how an attribute is cleared; probe names it")
     login_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's login host (a lab's)")
     exchange_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's Exchange host (a lab's)")
-    ca_file: Path | None = Field(None, description="CA file for HTTPS, where a proxy or a lab has its own CA")
 
     @classmethod
     def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -106,9 +107,17 @@ def read_trust_store(anchors: Iterable[Path], intermediates: Iterable[Path] = ()
     )
 
 
-@cache
 def cloud() -> App:
     """The function's side, built once per process from the environment. Raises PermanentError `settings-invalid`."""
+    with _building:  # two first messages at once must not make two token caches
+        return _cloud()
+
+
+_building = threading.Lock()
+
+
+@cache
+def _cloud() -> App:
     return cloud_from(settings.load(settings.CloudSettings, os.environ))
 
 
@@ -123,8 +132,9 @@ def cloud_from(config: settings.CloudSettings) -> App:
         failures = TableFailures.from_connection_string(connection, config.failures_table)
     else:
         url, credential = str(config.storage__tableserviceuri), storage_credential(config)
-        ledger = TableLedger.from_identity(url, credential, config.ledger_table)
-        failures = TableFailures.from_identity(url, credential, config.failures_table)
+        ca_file = str(config.ca_file) if config.ca_file else None
+        ledger = TableLedger.from_identity(url, credential, config.ledger_table, ca_file=ca_file)
+        failures = TableFailures.from_identity(url, credential, config.failures_table, ca_file=ca_file)
     processor = Processor(
         recipients=exchange_online(config),
         ledger=ledger,
@@ -210,16 +220,20 @@ def storage_queue(config: settings.StorageSettings) -> StorageQueue:
 
     if config.storage is not None:
         return StorageQueue.from_connection_string(config.storage.get_secret_value(), config.queue)
-    return StorageQueue.from_identity(str(config.storage__queueserviceuri), storage_credential(config), config.queue)
+    url, ca_file = str(config.storage__queueserviceuri), str(config.ca_file) if config.ca_file else None
+    return StorageQueue.from_identity(url, storage_credential(config), config.queue, ca_file=ca_file)
 
 
 def storage_credential(config: settings.StorageSettings) -> TokenCredential:
-    """Who we are to the storage account: a managed identity when it is named, else whatever this machine offers."""
+    """Who we are to the storage account: a managed identity when it is named, else whatever this machine offers.
+
+    Few retries: the queue delivers again anyway, and the identity's own would hold a message for 17 s.
+    """
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
     if config.storage__credential == "managedidentity":
-        return ManagedIdentityCredential(client_id=config.storage__clientid)
-    return DefaultAzureCredential()
+        return ManagedIdentityCredential(client_id=config.storage__clientid, retry_total=2)
+    return DefaultAzureCredential(retry_total=2)
 
 
 def exchange_online(config: settings.CloudSettings) -> ExchangeOnline:

@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Worker:
     seconds: float
     _process: subprocess.Popen[str]
     _log: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     @contextmanager
@@ -81,14 +83,15 @@ class Worker:
                 _stop(process)
 
     def invoke(self, function: str, payload: Payload) -> HttpAnswer | None:
-        """Invoke a function as the host does; an HTTP function's answer is returned.
+        """Invoke a function as the host does; an HTTP function's answer is returned. One at a time, from any thread.
 
         Raises WorkerError with what the function raised.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"function": function, **asdict(payload)}) + "\n")
-        self._process.stdin.flush()
-        answer = _read(self._process, self._log)["answer"]
+        with self._lock:
+            self._process.stdin.write(json.dumps({"function": function, **asdict(payload)}) + "\n")
+            self._process.stdin.flush()
+            answer = _read(self._process, self._log)["answer"]
         return HttpAnswer(**answer) if answer is not None else None
 
     def log(self) -> str:
