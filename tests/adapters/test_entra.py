@@ -16,7 +16,7 @@ import jwt
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from sync.adapters.entra import (
     CLOUDS,
@@ -292,9 +292,10 @@ class TestRefused:
             lambda pem: pem[pem.index("-----BEGIN CERTIFICATE") :],
             lambda pem: pem[: pem.index("-----BEGIN CERTIFICATE")],
             lambda pem: "-----BEGIN nothing",
-            lambda pem: _elliptic() + pem[pem.index("-----BEGIN CERTIFICATE") :],
+            lambda pem: _key(ec.generate_private_key(ec.SECP256R1())) + pem[pem.index("-----BEGIN CERTIFICATE") :],
+            lambda pem: _key(rsa.generate_private_key(65537, 2048)) + pem[pem.index("-----BEGIN CERTIFICATE") :],
         ],
-        ids=["damaged", "no key", "no certificate", "nothing", "another key"],
+        ids=["damaged", "no key", "no certificate", "nothing", "elliptic key", "another key"],
     )
     def test_a_pem_that_is_not_good(self, tenant: Tenant, connect: Connect, spoil: Callable[[str], str]) -> None:
         """Said in our words: the library's might quote the key."""
@@ -352,7 +353,7 @@ class TestUnavailable:
     def test_a_metadata_service_that_is_being_updated(self, tenant: Tenant, connect: Connect, status: int) -> None:
         """404 and 410 pass there, says its documentation of retries."""
         source = connect(ManagedIdentity())
-        tenant.faults.next(Fault.status(status, cmdlet="token"))
+        tenant.faults.next(Fault.status(status, body=b'{"error":"gone"}', cmdlet="token"))
 
         error = fails(source)
 
@@ -453,9 +454,7 @@ def test_clouds(cloud: Cloud) -> None:
     assert any(host == suffix or host.endswith(f".{suffix}") for suffix in cloud.suffixes)
 
 
-def _elliptic() -> str:
-    return (
-        ec.generate_private_key(ec.SECP256R1())
-        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        .decode()
-    )
+def _key(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()

@@ -110,7 +110,7 @@ def test_nothing() -> None:
         "<html><body>Sign in</body></html>",
         "\0\0\0",
         objs("<S>alone</S>"),
-        objs(obj('<BA N="Blob">not base64!</BA>')),
+        objs(obj('<BA N="Blob">MA!A=</BA>')),
         '<!DOCTYPE Objs [<!ENTITY a "b">]>' + objs(obj('<S N="Name">&a;</S>')),
         '<!DOCTYPE Objs SYSTEM "http://localhost/x.dtd">' + objs(),
         objs("<Obj><LST>" * 40 + "</LST></Obj>" * 40),

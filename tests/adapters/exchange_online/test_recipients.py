@@ -34,6 +34,14 @@ def test_a_name_that_looks_like_an_address_is_nobody(connection: Connection) -> 
     assert connection.tenant.cmdlets() == ["Get-Recipient"]
 
 
+def test_a_name_that_looks_like_an_id_is_nobody(connection: Connection) -> None:
+    """Nor is a pinned id taken for anybody's name."""
+    gone = "5b0c7e0a-0000-4000-8000-000000000000"
+    connection.tenant.add_mailbox("mallory@corp.example", name=gone)
+
+    assert connection.recipients.find(pinned=gone, addresses=[]) is None
+
+
 def test_the_namesake_does_not_hide_the_owner(connection: Connection) -> None:
     """Of two that Identity matches, the one that has the address is meant."""
     connection.tenant.add_mailbox("mallory@corp.example", name="ada@corp.example")
@@ -204,6 +212,29 @@ def test_a_write_that_is_not_ours(connection: Connection, state: dict[str, Any],
 
     assert caught.value.code == code
     assert not ada.values
+
+
+def test_nothing_to_change_asks_nothing(connection: Connection) -> None:
+    """A cmdlet without a parameter would still be a write in the tenant's audit log."""
+    ada = connection.tenant.add_mailbox("ada@corp.example")
+    found = connection.recipients.find(pinned=ada.id, addresses=[])
+    assert found is not None
+    before = connection.tenant.cmdlets()
+
+    connection.recipients.write(found, {})
+
+    assert connection.tenant.cmdlets() == before
+
+
+def test_an_empty_answer_to_a_read(connection: Connection) -> None:
+    """Success without an object is no object."""
+    ada = connection.tenant.add_mailbox("ada@corp.example")
+    connection.tenant.faults.next(Fault.status(200, body=b'{"value":[]}', cmdlet="Get-Mailbox"))
+
+    with pytest.raises(TemporaryError) as caught:
+        connection.recipients.find(pinned=ada.id, addresses=[])
+
+    assert caught.value.code is ErrorCode.NO_RECIPIENT
 
 
 def test_gone_between_finding_and_writing(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import trustme
 from cheroot import wsgi
+from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 SOCKET = "lab.socket"
@@ -25,7 +26,16 @@ class _Gateway(wsgi.Gateway_10):
         return {**super().get_environ(), SOCKET: self.req.conn.socket}  # type: ignore[no-untyped-call]
 
 
+class _Connection(HTTPConnection):
+    def close(self) -> None:
+        """Forget what a client that hung up did not take: collected, the buffer would try the dead socket again."""
+        self.wfile._write_buf.clear()
+        super().close()
+
+
 class _Server(wsgi.Server):
+    ConnectionClass = _Connection
+
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
         """Broken lines are asked for here; they are no news."""
 
