@@ -19,6 +19,7 @@ from sync.core import extensions
 from sync.core.codes import Code
 from sync.core.der import content, elements
 
+_RSA = "1.2.840.113549.1.1.1"
 _RSA_PSS = "1.2.840.113549.1.1.10"
 _CONTEXT_0 = 0xA0
 _CONTEXT_3 = 0xA3
@@ -211,7 +212,9 @@ def _public_key(parsed: x509.Certificate, encoded: bytes) -> PublicKey:
     try:
         key = parsed.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        return PublicKey(kind=KeyKind.UNSUPPORTED, name=f"a key of algorithm {oid}", encoded=encoded)
+        bits, exponent = _rsa_numbers(encoded) if oid == _RSA else (0, None)
+        name = f"RSA-{bits}" if bits else f"a key of algorithm {oid}"
+        return PublicKey(kind=KeyKind.UNSUPPORTED, name=name, encoded=encoded, bits=bits, exponent=exponent)
     match key:
         case rsa.RSAPublicKey() if oid == _RSA_PSS:
             return PublicKey(kind=KeyKind.SIGNING_ONLY, name="RSASSA-PSS", encoded=encoded)
@@ -231,6 +234,16 @@ def _public_key(parsed: x509.Certificate, encoded: bytes) -> PublicKey:
             name = type(key).__name__.removesuffix("PublicKey")
             return PublicKey(kind=KeyKind.SIGNING_ONLY, name=name, encoded=encoded)
     return PublicKey(kind=KeyKind.UNSUPPORTED, name=f"a key of algorithm {oid}", encoded=encoded)
+
+
+def _rsa_numbers(encoded: bytes) -> tuple[int, int | None]:
+    """Size and exponent of an RSA key that no library would load, so that a rule can say what is wrong with it."""
+    try:
+        _, bits = elements(content(encoded))
+        modulus, exponent = (int.from_bytes(content(each)) for each in elements(content(content(bits)[1:])))
+    except ValueError:
+        return 0, None
+    return modulus.bit_length(), exponent
 
 
 def _signature(parsed: x509.Certificate) -> Signature:

@@ -106,7 +106,7 @@ def key_for_encryption(certificate: Certificate, context: Context) -> Iterator[F
     """S/MIME BR 6.1.5; RFC 8550, 4.3; RFC 4055, 1.2; RFC 8410, 3."""
     key, policy = certificate.public_key, context.policy
     match key.kind:
-        case KeyKind.RSA if key.bits < policy.min_rsa_bits:
+        case KeyKind.RSA | KeyKind.UNSUPPORTED if 0 < key.bits < policy.min_rsa_bits:
             yield policy.finding(Code.KEY_TOO_SMALL, f"{key.name}, at least {policy.min_rsa_bits} bits are wanted")
         case KeyKind.RSA if key.bits > policy.max_rsa_bits:
             yield policy.finding(Code.KEY_UNSUPPORTED, f"{key.name}, at most {policy.max_rsa_bits} bits are supported")

@@ -101,6 +101,7 @@ class Authority(Issued):
         self,
         *addresses: str | bytes,
         key: KeyKind | PrivateKey = "rsa2048",
+        public_key: bytes | None = None,
         ku: Iterable[Usage] | Default | None = "default",
         eku: Iterable[str] | None = (EMAIL_PROTECTION,),
         not_before: datetime | None = None,
@@ -126,6 +127,7 @@ class Authority(Issued):
         By default it is RSA-2048, for S/MIME, valid from a month ago for a year. `ku` and `eku` of None leave the
         extension out; the default key usage is the one for encryption with that kind of key. `extra` extensions come
         last, so they may repeat one; `replacing` takes the place of the one with the same OID; `without` are OIDs.
+        `public_key` is a SubjectPublicKeyInfo to certify in the place of the key's own.
         """
         private = self.mill.key(key)
         names = [
@@ -145,7 +147,7 @@ class Authority(Issued):
         ]
         request = Request(
             subject=_person_name(addresses, subject, subject_email),
-            public_key=keys.public_key_der(private, pss_only=key == "rsa2048-pss"),
+            public_key=public_key or keys.public_key_der(private, pss_only=key == "rsa2048-pss"),
             not_before=not_before or self.mill.now - 30 * DAY,
             not_after=not_after or self.mill.now + 335 * DAY,
             extensions=_arrange(made, extra=extra, without=without, replacing=replacing),

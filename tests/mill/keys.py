@@ -6,6 +6,7 @@ else) and all are kept for the process. The same mill asked for the same things 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import cache
 from pathlib import Path
@@ -118,6 +119,13 @@ def public_key_der(private: PrivateKey, *, pss_only: bool = False) -> bytes:
         bits = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
         return sequence(sequence(oid("1.2.840.113549.1.1.10")), bit_string(bits))
     return spki
+
+
+def rsa_public_key_der(*, bits: int = 2048, exponent: int = 65537) -> bytes:
+    """SubjectPublicKeyInfo of an RSA key that nobody has: any size, any exponent, a modulus of no known factors."""
+    modulus = int.from_bytes(hashlib.shake_256(b"modulus").digest(bits // 8), "big") | 1 << (bits - 1) | 1
+    numbers = sequence(integer(modulus), integer(exponent))
+    return sequence(sequence(oid("1.2.840.113549.1.1.1"), null()), bit_string(numbers))
 
 
 def signature_algorithm(private: PrivateKey, hash_name: Hash) -> bytes:
