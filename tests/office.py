@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sync.core.judgement import Context
-from sync.core.path import TrustStore
-
 from sync import envelope
 from sync.adapters.embedded import Database, EmbeddedFailures, EmbeddedLedger, EmbeddedQueue, EmbeddedRecipients
 from sync.core.event import Cause, Event
 from sync.core.identity import SourceAnchor, Watermark
+from sync.core.judgement import Context
+from sync.core.path import TrustStore
 from sync.core.person import Person, Values
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Outcome, Record
