@@ -9,6 +9,7 @@ import json
 import sqlite3
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -54,6 +55,8 @@ class Database:
             self._connection = sqlite3.connect(
                 path or ":memory:", isolation_level=None, check_same_thread=False, timeout=30
             )
+            # Whoever lets go of the database lets go of the file, also where nobody thinks of `close`.
+            self._finalizer = weakref.finalize(self, self._connection.close)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._prepare()
@@ -107,7 +110,7 @@ class Database:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._connection.close()
+            self._finalizer()
 
 
 class EmbeddedQueue:
