@@ -96,7 +96,7 @@ def read(value: bytes, policy: Policy) -> SignedData:
     if trouble:
         findings.append(policy.finding(Code.CMS_SIGNATURE_INVALID, trouble))
     # 3
-    choice = _choose(certificates, signer, preference if not trouble else None, policy)
+    choice = _choose(certificates, signer, preference, policy)
     leaf = choice.leaf
     return replace(
         choice,
@@ -146,7 +146,7 @@ def _parsed(encoded: Iterable[bytes]) -> list[Certificate]:
 
 
 def _signer(signed: Any, certificates: Sequence[Certificate]) -> tuple[Certificate | None, _Name | None, str | None]:
-    """The first signer, what it prefers, and why its signature does not count (None when it verifies)."""
+    """The first signer; what it prefers, if its signature verifies; and why it does not count, if it does not."""
     signer = None
     try:
         infos = list(signed["signer_infos"])

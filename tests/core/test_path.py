@@ -57,7 +57,8 @@ def test_the_fingerprint_of_a_trust_store_changes_with_its_content_only(company:
     assert TrustStore.of([root, other, root]).fingerprint == TrustStore.of([other, root]).fingerprint
     prints = [TrustStore.of(*args).fingerprint for args in (([root],), ([root], [issuing]), ([root, issuing],))]
     assert len(set(prints)) == 3
-    assert len(TrustStore.of([root, root], [root]).anchors) == 1
+    once = TrustStore.of([root, root], [root])
+    assert (len(once.anchors), len(once.intermediates)) == (1, 0)
 
 
 # what leads to an anchor
@@ -385,6 +386,14 @@ def test_a_crowd_of_issuers_of_one_name_ends_in_the_budget(company: Company) -> 
     assert not verdict.accepted
     assert Code.CHAIN_BUDGET in refusals(verdict)
     assert taken < 1, "the budget is no budget"
+
+
+def test_a_few_cas_of_one_name_that_lead_nowhere_do_not_exhaust_the_budget(company: Company) -> None:
+    """Each could have issued each other; nobody walks in circles over that."""
+    strangers = [company.mill.root("Strangers", key="ec256", without=["2.5.29.14", "2.5.29.35"]) for _ in range(3)]
+    blob = strangers[0].issue(ALICE, key="ec256").smime_blob(certificates=strangers)
+
+    assert refusals(company.judge(blob, Attribute.USER_SMIME_CERTIFICATE)) == [Code.CHAIN_UNTRUSTED]
 
 
 def test_the_budget_of_a_policy_counts() -> None:

@@ -115,7 +115,7 @@ def test_it_is_refused_for(company: Company, case: str) -> None:
 WARNED: dict[str, tuple[dict[str, Any], Code]] = {
     "the serial number zero": ({"serial": 0}, Code.SERIAL_INVALID),
     "a negative serial number": ({"serial": -1}, Code.SERIAL_INVALID),
-    "a serial number of 21 octets": ({"serial": 1 << 160}, Code.SERIAL_INVALID),
+    "a serial number of 21 octets": ({"serial": 1 << 159}, Code.SERIAL_INVALID),
     "an unreadable extension that nobody reads": (
         {"extra": [Extension("1.3.6.1.5.5.7.1.1", b"\x30\x05\x01")]},
         Code.EXT_MALFORMED,
@@ -273,6 +273,15 @@ def test_a_key_off_its_curve_is_unsupported(company: Company) -> None:
     assert refusals(verdict) == [Code.KEY_UNSUPPORTED]
 
 
+def test_an_unknown_critical_extension_is_told_before_any_path_is_looked_for(company: Company) -> None:
+    """OpenSSL would tell it too, but nobody asks it of an expired certificate."""
+    critical = Extension("1.2.3.4", der.null(), critical=True)
+
+    verdict = company.judge(company.issuing.issue(ALICE, key="ec256", extra=[critical], not_after=NOW - DAY))
+
+    assert refusals(verdict) == [Code.EXT_UNKNOWN_CRITICAL, Code.EXPIRED]
+
+
 def test_everything_that_is_wrong_is_said_in_order(company: Company) -> None:
     """An expired EFS certificate of a bad address: three reasons, and no path is looked for."""
     certificate = company.issuing.issue("eve@evil.example", key="ec256", eku=(extensions.EFS,), not_after=NOW - DAY)
@@ -315,6 +324,14 @@ def test_the_subject_email_does_not_count_beside_a_malformed_one(company: Compan
     certificate = company.issuing.issue(b"alice@corp.example\0", key="ec256", subject_email=ALICE)
 
     assert refusals(company.judge(certificate)) == [Code.MAILBOX_NONE]
+
+
+def test_the_subject_email_does_not_stand_in_for_an_unreadable_name(company: Company) -> None:
+    """What cannot be read is not the same as what does not match: one code, for the extension."""
+    broken = Extension(extensions.SUBJECT_ALT_NAME, b"\x30\x05\x01")
+    certificate = company.issuing.issue(ALICE, key="ec256", subject_email="bob@corp.example", replacing=[broken])
+
+    assert refusals(company.judge(certificate)) == [Code.EXT_MALFORMED]
 
 
 @pytest.mark.parametrize(

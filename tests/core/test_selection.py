@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sync.core.codes import Code
 from sync.core.judgement import Verdict
-from sync.core.person import Attribute, Values
+from sync.core.person import Attribute, Values, fingerprint
 from sync.core.policy import PRIVATE_CA
 from sync.core.selection import Selection, select
 from tests.core.company import ALICE, Company
@@ -74,12 +74,25 @@ def test_a_certificate_that_only_a_blob_holds_goes_to_user_certificate_too(compa
 def test_of_two_blobs_of_one_certificate_the_signed_one_is_kept(company: Company) -> None:
     """One value for each certificate is enough."""
     alice = company.issuing.issue(ALICE, key="ec256")
-    signed, old = alice.smime_blob(), mapi_blob(alice)
+    old = mapi_blob(alice)
+    blobs = (alice.smime_blob(signed_at=NOW - minute * timedelta(minutes=1)) for minute in range(100))
+    signed = next(blob for blob in blobs if fingerprint(blob) > fingerprint(old))  # not the first by name
 
     selection = company.select(smime=(old, signed))
 
     assert selection.values == Values.of([alice.der], [signed])
     assert codes(selection) == [[], [Code.DUPLICATE]]
+
+
+def test_a_blob_that_is_refused_is_not_kept_although_its_certificate_is_published(company: Company) -> None:
+    """The certificate has its path by another value; this one lacks the issuing CA."""
+    issuing = company.root.issue_ca("Unknown Issuing CA", key="ec256")
+    alice = issuing.issue(ALICE, key="ec256")
+
+    selection = company.select(alice.smime_blob(certificates=[issuing]), smime=(alice.smime_blob(),))
+
+    assert selection.values == Values.of([alice.der])
+    assert codes(selection) == [[], [Code.CHAIN_NO_ISSUER]]
 
 
 def test_a_certificate_that_is_good_in_one_place_is_good(company: Company) -> None:
@@ -185,6 +198,17 @@ def test_each_address_has_its_own_best(company: Company) -> None:
     selection = company.select(old, first, second, addresses=(ALICE, A_SMITH))
 
     assert selection.published == {first.fingerprint, second.fingerprint}
+
+
+def test_a_certificate_that_loses_one_address_and_wins_another_is_not_superseded(company: Company) -> None:
+    """It is published, so nothing is said of it."""
+    both = company.issuing.issue(ALICE, A_SMITH, key="ec256", not_before=NOW - 300 * DAY)
+    newer = company.issuing.issue(ALICE, key="ec256")
+
+    selection = company.select(both, newer, addresses=(ALICE, A_SMITH))
+
+    assert selection.published == {both.fingerprint, newer.fingerprint}
+    assert codes(selection) == [[], []]
 
 
 def test_a_certificate_for_both_addresses_serves_both(company: Company) -> None:

@@ -174,6 +174,13 @@ def test_cas_alone_hold_no_leaf(issuing: Authority) -> None:
     assert codes(signed) == [Code.CMS_SIGNATURE_INVALID, Code.CMS_NO_USER_LEAF]
 
 
+def test_a_self_signed_certificate_is_not_its_own_issuer() -> None:
+    """It is the leaf, for the rules to refuse by its proper name."""
+    alone = Mill().self_signed(ALICE, key="ec256")
+
+    assert opened(certificates_only_blob(alone)).leaf == alone.der
+
+
 def test_no_certificate_at_all_is_refused() -> None:
     """An empty SignedData."""
     assert codes(opened(certificates_only_blob())) == [Code.CMS_NO_CERTIFICATE]
