@@ -1,12 +1,15 @@
 """Splitting and joining DER, for the few places where a certificate must be looked at in pieces.
 
-What is inside a piece is left to the libraries that parse certificates; this only finds where it begins and ends.
+asn1crypto's low-level parser finds where a piece begins and ends; it takes BER, so here its answer is held to DER.
 """
 
 from __future__ import annotations
 
+from asn1crypto import parser
+
 SEQUENCE = 0x30
 OBJECT_IDENTIFIER = 0x06
+_INDEFINITE = 0x80
 
 
 class MalformedDerError(ValueError):
@@ -15,47 +18,36 @@ class MalformedDerError(ValueError):
 
 def content(element: bytes) -> bytes:
     """What is inside one element. Raises MalformedDerError, also when something trails."""
-    _, start, end = _header(element, 0)
-    if end != len(element):
-        raise MalformedDerError(f"{len(element) - end} bytes trail")
-    return element[start:end]
+    inside, length = _first(element)
+    if length != len(element):
+        raise MalformedDerError(f"{len(element) - length} bytes trail")
+    return inside
 
 
 def elements(joined: bytes) -> list[bytes]:
     """Split elements that stand one after the other, each with its header. Raises MalformedDerError."""
     found = []
-    at = 0
-    while at < len(joined):
-        _, _, end = _header(joined, at)
-        found.append(joined[at:end])
-        at = end
+    while joined:
+        _, length = _first(joined)
+        found.append(joined[:length])
+        joined = joined[length:]
     return found
 
 
 def wrap(tag: int, *contents: bytes) -> bytes:
     """Put a header before the joined contents (X.690, 8.1, 10.1)."""
-    joined = b"".join(contents)
-    if len(joined) < 0x80:
-        return bytes((tag, len(joined))) + joined
-    length = len(joined).to_bytes((len(joined).bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + joined
+    joined: bytes = parser.emit(tag >> 6, tag >> 5 & 1, tag & 0x1F, b"".join(contents))
+    return joined
 
 
-def _header(der: bytes, at: int) -> tuple[int, int, int]:
-    """The identifier octet, and where the content begins and ends. One-octet tags and definite lengths only."""
-    if at + 2 > len(der):
-        raise MalformedDerError(f"ends within a header at byte {at}")
-    tag, length, start = der[at], der[at + 1], at + 2
-    if tag & 0x1F == 0x1F:
-        raise MalformedDerError(f"a tag of several octets at byte {at}")
-    if length & 0x80:
-        octets = length & 0x7F
-        number = der[start : start + octets]
-        length = int.from_bytes(number, "big")
-        # DER writes a length in as few octets as it takes; 0x80 alone would be BER's indefinite form.
-        if not number or number[0] == 0 or length < 0x80 or len(number) < octets:
-            raise MalformedDerError(f"a length that DER does not allow at byte {at}")
-        start += octets
-    if start + length > len(der):
-        raise MalformedDerError(f"ends within the element at byte {at}")
-    return tag, start, start + length
+def _first(encoded: bytes) -> tuple[bytes, int]:
+    """The content of the first element and its whole length. Raises MalformedDerError."""
+    try:
+        _, _, tag, header, inside, _ = parser.parse(encoded)
+    except ValueError as error:
+        raise MalformedDerError(str(error)) from error
+    # DER has one way to write a length, the shortest (X.690, 10.1); no tag that we look for has several octets.
+    shortest = 2 if len(inside) < 0x80 else 2 + (len(inside).bit_length() + 7) // 8
+    if tag >= 0x1F or len(header) != shortest or header[1] == _INDEFINITE:
+        raise MalformedDerError("a header that DER does not allow here")
+    return inside, len(header) + len(inside)
