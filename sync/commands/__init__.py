@@ -1,0 +1,1 @@
+"""What an administrator can say: one module per group of commands. They print; `wiring` gives them what acts."""

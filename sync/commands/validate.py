@@ -1,0 +1,79 @@
+"""`smime-sync validate`: judge certificates without directory or tenant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sync import wiring
+from sync.commands.output import AsJson, out, print_json
+from sync.core.findings import EXPLANATIONS, Level
+from sync.core.judgement import Context, Verdict, judge
+from sync.core.person import Attribute
+from sync.core.policy import POLICIES
+from sync.errors import ErrorCode, PermanentError
+from sync.validator import validate_line, verdict_to_json
+
+_LEVEL_STYLE = {Level.REFUSE: "red", Level.WARN: "yellow", Level.NOTE: "dim"}
+
+
+def validate(
+    files: Annotated[list[Path] | None, typer.Argument(help="PEM or DER files, several certificates in one.")] = None,
+    anchors: Annotated[list[Path] | None, typer.Option(help="Trust anchors, PEM or DER.")] = None,
+    intermediates: Annotated[list[Path] | None, typer.Option(help="Intermediate CAs, PEM or DER.")] = None,
+    policy: Annotated[str, typer.Option(help=f"The policy pack: {', '.join(POLICIES)}.")] = "private-ca",
+    at: Annotated[
+        datetime | None, typer.Option(help="Judge as of this time (UTC), not now.", formats=["%Y-%m-%dT%H:%M:%SZ"])
+    ] = None,
+    address: Annotated[list[str] | None, typer.Option(help="The person's addresses, the primary one first.")] = None,
+    attribute: Annotated[
+        Attribute, typer.Option(help="The attribute in which the values stand.")
+    ] = Attribute.USER_CERTIFICATE,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Judge a case a line from standard input.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge certificates as the function would. Exit 0: all accepted, 1: some refused, 2: bad call."""
+    if policy not in POLICIES:
+        raise typer.BadParameter(f"there is no policy pack {policy!r}; there are {', '.join(POLICIES)}")
+    moment = at.replace(tzinfo=UTC) if at else wiring.now()
+    if jsonl:
+        accepted = True
+        for line in sys.stdin.buffer:
+            verdict = validate_line(line, policy=POLICIES[policy], now=moment)
+            accepted &= bool(verdict["accepted"])
+            sys.stdout.write(json.dumps(verdict) + "\n")
+        raise typer.Exit(0 if accepted else 1)
+    if not files or not anchors:
+        raise typer.BadParameter("name at least one FILE, and --anchors FILE")
+    trust = wiring.read_trust_store(anchors, intermediates or [])
+    context = Context(now=moment, trust=trust, policy=POLICIES[policy], addresses=tuple(address) if address else None)
+    verdicts = []
+    for path in files:
+        values = wiring.read_values(path)
+        if not values:
+            raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{path} is empty")
+        verdicts += [(f"{path}#{n}", judge(attribute, value, context)) for n, value in enumerate(values, start=1)]
+    if as_json:
+        print_json([verdict_to_json(verdict, verdict.findings, name) for name, verdict in verdicts])
+    else:
+        _print_verdicts(verdicts)
+    raise typer.Exit(0 if all(verdict.accepted for _, verdict in verdicts) else 1)
+
+
+def _print_verdicts(verdicts: list[tuple[str, Verdict]]) -> None:
+    table = Table("value", "verdict", "code", "what it means", "detail")
+    for name, verdict in verdicts:
+        word = "[green]accepted[/green]" if verdict.accepted else "[red]refused[/red]"
+        table.add_row(name, word, "", "", verdict.fingerprint[:16])
+        for finding in verdict.findings:
+            style = _LEVEL_STYLE[finding.level]
+            meaning = EXPLANATIONS[finding.code].meaning
+            table.add_row("", "", f"[{style}]{finding.code}[/{style}]", meaning, escape(finding.detail))
+    out.print(table)
