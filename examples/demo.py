@@ -135,7 +135,7 @@ def _drain(console: Console, app: Embedded, total: int, done: Callable[[Message,
             progress.advance(task)
             done(message, outcome)
 
-        drain(app.queue, app.processor, done=step)
+        drain(app.queue, app.receiver, done=step)
 
 
 def _name(body: str) -> str:

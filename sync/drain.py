@@ -1,4 +1,4 @@
-"""The drain loop: what the Functions host does for the processor, where there is no host.
+"""The drain loop: what the Functions host does for the receiver, where there is no host.
 
 It keeps the host's semantics that matter to us: a batch is hidden while it is worked on, a failed delivery becomes
 visible again after a delay, and a message delivered too often is buried.
@@ -12,7 +12,7 @@ from datetime import timedelta
 from sync.core.record import Outcome
 from sync.errors import TemporaryError
 from sync.ports import Message, MessageSource
-from sync.processor import Processor
+from sync.receiver import Receiver
 
 BATCH = 16
 """batchSize of the queue trigger."""
@@ -24,7 +24,7 @@ MAX_DEQUEUE_COUNT = 5
 
 
 def drain(
-    source: MessageSource, processor: Processor, *, done: Callable[[Message, Outcome | None], None] | None = None
+    source: MessageSource, receiver: Receiver, *, done: Callable[[Message, Outcome | None], None] | None = None
 ) -> int:
     """Work until no message is visible; return how many were handled. Delayed ones stay on the queue.
 
@@ -33,20 +33,20 @@ def drain(
     handled = 0
     while batch := source.receive(BATCH, LOCK):
         for message in batch:
-            outcome = _deliver(source, processor, message)
+            outcome = _deliver(source, receiver, message)
             handled += 1
             if done:
                 done(message, outcome)
     return handled
 
 
-def _deliver(source: MessageSource, processor: Processor, message: Message) -> Outcome | None:
+def _deliver(source: MessageSource, receiver: Receiver, message: Message) -> Outcome | None:
     if message.dequeue_count > MAX_DEQUEUE_COUNT:
-        processor.bury(message)
+        receiver.bury(message)
         source.delete(message)
         return None
     try:
-        outcome = processor.process(message)
+        outcome = receiver.process(message)
     except TemporaryError as error:
         source.release(message, error.retry_after or RETRY)
         return None

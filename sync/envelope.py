@@ -30,6 +30,8 @@ from sync.ports import MAX_MESSAGE_BYTES
 
 TYPE_PREFIX = "smime-sync.person-state."
 TYPE = "smime-sync.person-state.v1"
+ROOM = 256
+"""Bytes that the extension attributes of an event may grow by on its way."""
 
 _COUNTER = Field(ge=0, lt=2**63)
 
@@ -63,11 +65,13 @@ def render(event: Event) -> str:
         body = Envelope.from_event(event).model_dump_json(by_alias=True, exclude_none=True)
     except ValidationError as error:
         raise PermanentError(ErrorCode.EVENT_MALFORMED, f"{event.person.anchor}: {_problems(error)}") from error
-    if (size := len(body.encode("utf-8"))) > MAX_MESSAGE_BYTES:
+    # Whoever sends an event again adds to it: a first sending leaves room for that.
+    limit = MAX_MESSAGE_BYTES - (0 if event.attempts or event.replays else ROOM)
+    if (size := len(body.encode("utf-8"))) > limit:
         raise PermanentError(
             ErrorCode.EVENT_TOO_LARGE,
             f"the event of {event.person.anchor} has {size} bytes and {len(event.person.values)} values; "
-            f"a message holds {MAX_MESSAGE_BYTES} bytes",
+            f"a message holds {limit} bytes",
         )
     return body
 
@@ -180,6 +184,10 @@ class Envelope(BaseModel):
     datacontenttype: Literal["application/json"]
     cause: Cause = Field(Cause.CHANGE, description="extension attribute: who asked to look again")
     replays: int = Field(0, ge=0, lt=2**31, description="extension attribute: how often it was replayed")
+    attempts: int = Field(
+        0, ge=0, lt=2**31, description="extension attribute: deliveries that ended in a passing fault"
+    )
+    waitingsince: AwareDatetime | None = Field(None, description="extension attribute: when the first of them was")
     data: PersonState
 
     @classmethod
@@ -195,6 +203,8 @@ class Envelope(BaseModel):
             datacontenttype="application/json",
             cause=event.cause,
             replays=event.replays,
+            attempts=event.attempts,
+            waitingsince=event.since,
             data=PersonState.model_construct(
                 source_anchor=AnchorPart.model_construct(
                     object_guid=person.anchor.object_guid, consistency_guid=person.anchor.consistency_guid
@@ -221,6 +231,8 @@ class Envelope(BaseModel):
             time=self.time,
             cause=self.cause,
             replays=self.replays,
+            attempts=self.attempts,
+            since=self.waitingsince,
             watermark=Watermark(data.watermark.epoch, data.watermark.sequence),
             person=Person(
                 anchor=anchor,

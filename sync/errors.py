@@ -53,6 +53,7 @@ class ErrorCode(StrEnum):
     READ_BACK_DIFFERS = "read-back-differs"
     READ_BACK_UNREADABLE = "read-back-unreadable"
     ON_PREMISES_MASTERED = "on-premises-mastered"
+    REVERTED = "reverted"
     # configuration
     SETTINGS_INVALID = "settings-invalid"
     TRUST_STORE_EMPTY = "trust-store-empty"
@@ -131,6 +132,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.READ_BACK_DIFFERS: "After the write the recipient does not hold what was sent: somebody else writes it too. See the audit log.",
     ErrorCode.READ_BACK_UNREADABLE: "The tenant does not return bytes: run probe and set the answer format that it names.",
     ErrorCode.ON_PREMISES_MASTERED: "The directory owns this recipient: Entra Connect writes it, or make its Exchange attributes cloud-managed.",
+    ErrorCode.REVERTED: "Something takes our values away again: see whether Entra Connect still exports this recipient, then replay.",
     ErrorCode.SETTINGS_INVALID: "Correct each setting named here; docs/settings.md lists them.",
     ErrorCode.TRUST_STORE_EMPTY: "Name at least one trust anchor: without it every certificate would be refused or, worse, none judged.",
     ErrorCode.TRUST_STORE_MALFORMED: "A trust anchor or intermediate is not a certificate: the file holds PEM blocks or one DER certificate.",

@@ -12,27 +12,22 @@ The numbered steps, and what a crash after each leaves:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sync import envelope
 from sync.core.decision import Decision, decide
-from sync.core.event import Event
+from sync.core.event import Cause, Event
 from sync.core.judgement import Context
 from sync.core.person import Attribute, Values, fingerprint
-from sync.core.plan import Plan
-from sync.core.recipient import Owner, Recipient
-from sync.core.record import Failure, Outcome, Record, Status
+from sync.core.plan import Managed, Plan
+from sync.core.recipient import Recipient
+from sync.core.record import Outcome, Record, Status
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.ports import Failures, Ledger, Message, Recipients
-
-logger = logging.getLogger("smime_sync.processor")
+from sync.ports import Ledger, Recipients
 
 CLAIM = timedelta(seconds=90)
-"""How long a claim keeps others away: longer than a write and its read-back may take, and shorter than the deliveries
-that are left when the claim of a lost answer stands (visibilityTimeout 30 s, five times)."""
+"""How long a claim keeps others away: longer than a write and its read-back may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,58 +41,25 @@ class Examined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """`judging` gives the context for a moment; `last_attempt` is the delivery after which the queue gives up.
+    """`judging` gives the context for a moment. With `report_only` everything is decided and recorded, nothing written.
 
-    On that delivery a temporary error is recorded with its own code, before the queue's poison copy forgets why.
+    `withdraw_disabled` treats a disabled account as a leaver. `try_synchronised` writes also where Entra Connect owns
+    the attribute, and takes a refusal for an answer.
     """
 
     recipients: Recipients
     ledger: Ledger
-    failures: Failures
     judging: Callable[[datetime], Context]
     now: Callable[[], datetime]
+    report_only: bool = False
     withdraw_disabled: bool = False
-    last_attempt: int = 5
-
-    def process(self, message: Message) -> Outcome:
-        """Handle one message to one of the three ends.
-
-        Returns the outcome, `failed` included, when the message is done. Raises TemporaryError when it must be
-        delivered again.
-        """
-        event: Event | None = None
-        try:
-            event = envelope.parse(message.body)
-            outcome = self._handle(event, message.body)
-        except PermanentError as error:
-            outcome = self._fail(message, event, error)
-        except TemporaryError as error:
-            outcome = self._later(message, event, error)
-        except Exception as error:  # a defect of ours: the message must not be lost, nor its reason
-            logger.exception("unexpected message=%s", message.id)
-            unexpected = TemporaryError(ErrorCode.UNEXPECTED, f"{type(error).__name__} (its trace is in the log)")
-            unexpected.__cause__ = error
-            outcome = self._later(message, event, unexpected)
-        _log(outcome)
-        return outcome
-
-    def bury(self, message: Message) -> Failure:
-        """Record a message that reached the poison queue: what killed its processor could not say so itself."""
-        failure = Failure(
-            id=message.id,
-            at=self.now(),
-            reason=ErrorCode.RETRIES_EXHAUSTED,
-            detail="the queue gave up: no delivery came to an end (time-out, memory, or a processor killed)",
-            body=message.body,
-            anchor=_anchor(message.body),
-            dequeue_count=message.dequeue_count,
-        )
-        self.failures.add(failure)
-        logger.error("buried anchor=%s message=%s", failure.anchor, failure.id)
-        return failure
+    try_synchronised: bool = False
 
     def examine(self, event: Event, record: Record) -> Examined:
-        """Steps 2 and 3: look and decide, touch nothing. Reconciliation and dry runs ask the same question."""
+        """Steps 2 and 3: look and decide, touch nothing. Reconciliation and dry runs ask the same question.
+
+        Raises TemporaryError, PermanentError.
+        """
         # 2. Read the recipient.
         recipient = self.recipients.find(pinned=record.recipient, addresses=event.person.addresses)
         if recipient is None:
@@ -110,10 +72,12 @@ class Processor:
             managed=record.managed,
             context=self.judging(self.now()),
             withdraw=person.deleted or (self.withdraw_disabled and not person.enabled),
+            try_synchronised=self.try_synchronised,
         )
         return Examined(record=record, recipient=recipient, decision=decision)
 
-    def _handle(self, event: Event, body: str) -> Outcome:
+    def handle(self, event: Event, body: str) -> Outcome:
+        """Handle one event; `body` is it as it was received. Raises TemporaryError, PermanentError."""
         anchor = event.person.anchor.immutable_id
         # 1. Superseded by a newer event? Stop.
         record = self.ledger.get(anchor) or Record(anchor=anchor)
@@ -130,18 +94,29 @@ class Processor:
             if not event.person.deleted:
                 raise TemporaryError(ErrorCode.NO_RECIPIENT, f"no recipient answers to the addresses of {anchor}")
             return self._record(record, self._outcome(event, Status.GONE))
+        if event.cause is Cause.VERIFICATION:
+            _insist_that_it_stayed(record.managed, recipient.values)
         record = replace(record, recipient=recipient.id)
+        if not decision.ours_to_write:
+            return self._record(record, self._outcome(event, Status.MANAGED_ON_PREMISES, decision))
         if not decision.writes:
-            settled = record if decision.owner is Owner.ON_PREMISES else replace(record, managed=decision.plan.settled)
-            return self._record(settled, self._outcome(event, _quiet(decision), decision))
+            settled = replace(record, managed=decision.plan.settled)
+            return self._record(settled, self._outcome(event, Status.UNCHANGED, decision))
+        if self.report_only:
+            return self._record(record, self._outcome(event, Status.REPORTED, decision))
 
         # 4. Claim: if we die after the write, the ledger already says whose values these are.
+        before = record.managed
         record = self.ledger.put(replace(record, managed=decision.plan.claim, claimed_until=self.now() + CLAIM))
         try:
             # 5. Write, then read back.
             self.recipients.write(recipient, decision.plan.changes)
             _compare(decision.plan, self.recipients.read(recipient))
-        except SyncError:
+        except SyncError as error:
+            if error.code is ErrorCode.ON_PREMISES_MASTERED:
+                # An ordinary answer, not a failure: nothing was written, so nothing more is ours than before.
+                given_up = replace(record, managed=before, claimed_until=None)
+                return self._record(given_up, self._outcome(event, Status.MANAGED_ON_PREMISES, decision))
             self.ledger.put(replace(record, claimed_until=None))
             raise
         # 6. Record the outcome.
@@ -160,49 +135,15 @@ class Processor:
         )
         if decision is None:
             return outcome
-        outcome = replace(outcome, judged=decision.judged, foreign=len(decision.plan.foreign))
+        outcome = replace(outcome, judged=decision.judged, foreign=len(decision.plan.foreign), owner=decision.owner)
         if status is Status.MANAGED_ON_PREMISES:
-            return replace(outcome, detail=_what_connect_does(event))
+            nothing_published = tuple(replace(judged, published=()) for judged in decision.judged)
+            return replace(outcome, judged=nothing_published, detail=_what_connect_does(event))
         return replace(outcome, added=_names(decision.plan.added), withdrawn=_names(decision.plan.withdrawn))
 
     def _record(self, record: Record, outcome: Outcome) -> Outcome:
         self.ledger.put(replace(record, outcome=outcome))
         return outcome
-
-    def _later(self, message: Message, event: Event | None, error: TemporaryError) -> Outcome:
-        """Have the message delivered again, or fail it with its own reason when this was the last time."""
-        if message.dequeue_count >= self.last_attempt:
-            return self._fail(message, event, error)
-        logger.warning("later anchor=%s reason=%s", event.person.anchor if event else None, error.code)
-        raise error
-
-    def _fail(self, message: Message, event: Event | None, error: SyncError) -> Outcome:
-        """Keep the message with its reason, then say so in the person's record."""
-        now = self.now()
-        anchor = event.person.anchor.immutable_id if event else None
-        self.failures.add(
-            Failure(
-                id=message.id,
-                at=now,
-                reason=error.code,
-                detail=error.message,
-                body=message.body,
-                anchor=anchor,
-                dequeue_count=message.dequeue_count,
-            )
-        )
-        outcome = Outcome(status=Status.FAILED, at=now, anchor=anchor, reason=error.code, detail=error.message)
-        if event is None or anchor is None:
-            return outcome
-        outcome = replace(outcome, watermark=event.watermark, cause=event.cause)
-        record = self.ledger.get(anchor) or Record(anchor=anchor)
-        if record.watermark is None or event.watermark >= record.watermark:
-            self.ledger.put(replace(record, watermark=event.watermark, event=message.body, outcome=outcome))
-        return outcome
-
-
-def _quiet(decision: Decision) -> Status:
-    return Status.MANAGED_ON_PREMISES if decision.owner is Owner.ON_PREMISES else Status.UNCHANGED
 
 
 def _what_connect_does(event: Event) -> str:
@@ -211,6 +152,15 @@ def _what_connect_does(event: Event) -> str:
     if count > 15:
         return f"left to Entra Connect, which exports nothing of {count} userCertificate values (its limit is 15)"
     return f"left to Entra Connect, which exports userCertificate as it is ({count} of at most 15), judged by nobody"
+
+
+def _insist_that_it_stayed(managed: Managed, held: Values) -> None:
+    """What we wrote an hour ago must still be there: whoever takes it away again is not to be fought."""
+    gone = sum(len(managed[each] - {fingerprint(value) for value in held[each]}) for each in Attribute)
+    if gone:
+        raise PermanentError(
+            ErrorCode.REVERTED, f"{gone} values that were written and read back are gone again after a while"
+        )
 
 
 def _compare(plan: Plan, held: Values) -> None:
@@ -227,26 +177,3 @@ def _compare(plan: Plan, held: Values) -> None:
 
 def _names(values: Values) -> tuple[str, ...]:
     return tuple(fingerprint(value) for attribute in Attribute for value in values[attribute])
-
-
-def _anchor(body: str) -> str | None:
-    try:
-        return envelope.parse(body).person.anchor.immutable_id
-    except PermanentError:
-        return None
-
-
-def _log(outcome: Outcome) -> None:
-    """One line per outcome: no name, no address, no certificate."""
-    codes = sorted({finding.code for judged in outcome.judged for finding in judged.findings})
-    logger.log(
-        logging.ERROR if outcome.status is Status.FAILED else logging.INFO,
-        "done anchor=%s cause=%s status=%s reason=%s findings=%s added=%s withdrawn=%s",
-        outcome.anchor,
-        outcome.cause,
-        outcome.status,
-        outcome.reason,
-        ",".join(codes),
-        ",".join(print_[:16] for print_ in outcome.added),
-        ",".join(print_[:16] for print_ in outcome.withdrawn),
-    )

@@ -14,6 +14,8 @@ from sync.errors import ErrorCode, SyncError
 from sync.ports import EventQueue, Ledger
 from sync.processor import Processor
 
+_WAITING = {Status.FAILED, Status.DEFERRED}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -59,8 +61,8 @@ class Reconciler:
         differing: list[Difference] = []
         unreadable: list[Difference] = []
         for record in self.ledger.records():
-            # A failed event waits for replay: sending it again by the clock would be retrying in vain.
-            if record.event is None or (record.outcome and record.outcome.status is Status.FAILED):
+            # A failed event waits for replay, a deferred one lies on the queue: neither is to be sent once more.
+            if record.event is None or (record.outcome and record.outcome.status in _WAITING):
                 continue
             try:
                 difference = self._examine(record, record.event)
@@ -91,7 +93,8 @@ class Reconciler:
         return Difference(anchor=record.anchor, added=len(plan.added), withdrawn=len(plan.withdrawn))
 
     def _send_again(self, body: str) -> None:
-        self.queue.send(envelope.render(replace(envelope.parse(body), cause=Cause.RECONCILIATION)))
+        event = replace(envelope.parse(body), cause=Cause.RECONCILIATION, attempts=0, since=None)
+        self.queue.send(envelope.render(event))
 
 
 def _difference_to_json(difference: Difference) -> dict[str, object]:

@@ -101,6 +101,12 @@ class CloudSettings(JudgingSettings, StorageSettings):
     client_id: _Guid | None = Field(None, description="application id, or client id of a user-assigned identity")
     client_certificate: Path | None = Field(None, description="PEM file with certificate and private key")
     client_secret: SecretStr | None = Field(None, description="application secret; prefer an identity")
+    mode: Literal["report", "write"] = Field(
+        "report", description="`report` decides and records and never writes: the first run of a deployment"
+    )
+    try_synchronised: bool = Field(
+        False, description="try to write where Entra Connect owns the attribute; a refusal is an ordinary outcome"
+    )
     ledger_table: _TableName = Field("SmimeSyncLedger", description="the ledger's table")
     failures_table: _TableName = Field("SmimeSyncFailures", description="the table of failed messages")
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 from sync import __version__, settings
@@ -19,8 +20,9 @@ from sync.core.path import TrustStore
 from sync.core.policy import POLICIES
 from sync.core.record import Failure, Outcome
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import Failures, Message
+from sync.ports import EventQueue, Failures, Ledger, Message
 from sync.processor import Processor
+from sync.receiver import Receiver
 from sync.reconciler import Reconciler, Reconciliation
 from sync.replayer import Replay, Replayer
 
@@ -42,22 +44,22 @@ def now() -> datetime:
 class App:
     """The use cases, joined: what the triggers and the commands call."""
 
-    processor: Processor
+    receiver: Receiver
     reconciler: Reconciler
     replayer: Replayer
     failures: Failures
 
     def process(self, message: Message) -> Outcome:
         """Handle one message of the change queue. Raises TemporaryError when it must be delivered again."""
-        return self.processor.process(message)
+        return self.receiver.process(message)
 
     def bury(self, message: Message) -> Failure:
         """Record one message of the poison queue."""
-        return self.processor.bury(message)
+        return self.receiver.bury(message)
 
     def reconcile(self, *, apply: bool = True) -> Reconciliation:
-        """Compare everybody, and send again whoever differs."""
-        return self.reconciler.reconcile(apply=apply)
+        """Compare everybody, and send again whoever differs; in report mode only compare."""
+        return self.reconciler.reconcile(apply=apply and not self.receiver.processor.report_only)
 
     def failed(self) -> list[Failure]:
         """The failed messages, oldest first."""
@@ -69,7 +71,7 @@ class App:
 
     def health(self) -> dict[str, object]:
         """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
-        context = self.processor.judging(now())
+        context = self.receiver.processor.judging(now())
         return {"status": "ok", "version": __version__, "trustAnchors": len(context.trust.anchors)}
 
 
@@ -138,18 +140,13 @@ def cloud_from(config: settings.CloudSettings) -> App:
     processor = Processor(
         recipients=exchange_online(config),
         ledger=ledger,
-        failures=failures,
         judging=lambda moment: Context(now=moment, trust=trust, policy=POLICIES[config.policy]),
         now=now,
+        report_only=config.mode == "report",
         withdraw_disabled=config.withdraw_disabled,
+        try_synchronised=config.try_synchronised,
     )
-    queue = storage_queue(config)
-    return App(
-        processor=processor,
-        reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor),
-        replayer=Replayer(failures=failures, queue=queue),
-        failures=failures,
-    )
+    return App(**_use_cases(processor, ledger, failures, storage_queue(config), now))
 
 
 def embedded(
@@ -172,20 +169,39 @@ def embedded(
     processor = Processor(
         recipients=recipients,
         ledger=ledger,
-        failures=failures,
         judging=lambda moment: Context(now=moment, trust=trust),
         now=clock,
     )
     return Embedded(
-        processor=processor,
-        reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor),
-        replayer=Replayer(failures=failures, queue=queue),
-        failures=failures,
+        **_use_cases(processor, ledger, failures, queue, clock),
         agent=Agent(
             directory=LdifDirectory(directory), checkpoints=EmbeddedCheckpoints(database), queue=queue, now=clock
         ),
         queue=queue,
         recipients=recipients,
+    )
+
+
+class _UseCases(TypedDict):
+    """The cloud side's use cases, which deployed and embedded product have alike."""
+
+    receiver: Receiver
+    reconciler: Reconciler
+    replayer: Replayer
+    failures: Failures
+
+
+def _use_cases(
+    processor: Processor, ledger: Ledger, failures: Failures, queue: EventQueue, clock: Callable[[], datetime]
+) -> _UseCases:
+    # SystemRandom: instances that were started from one image must not draw the same pauses.
+    jitter = random.SystemRandom().random
+    receiver = Receiver(processor=processor, ledger=ledger, failures=failures, queue=queue, now=clock, jitter=jitter)
+    return _UseCases(
+        receiver=receiver,
+        reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor),
+        replayer=Replayer(failures=failures, queue=queue),
+        failures=failures,
     )
 
 

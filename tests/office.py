@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -14,12 +14,14 @@ from sync.core.event import Cause, Event
 from sync.core.identity import SourceAnchor, Watermark
 from sync.core.judgement import Context
 from sync.core.path import TrustStore
-from sync.core.person import Person, Values
+from sync.core.person import Attribute, Person, Values
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Outcome, Record
 from sync.drain import drain
-from sync.ports import Message
+from sync.errors import SyncError
+from sync.ports import Message, Recipients
 from sync.processor import Processor
+from sync.receiver import Receiver
 from sync.reconciler import Reconciler
 from sync.replayer import Replayer
 from tests.mill import NOW, Authority, Issued, Mill
@@ -44,6 +46,31 @@ def person(
     )
 
 
+@dataclass
+class Faulty:
+    """The tenant, with a fault before or after the write. A real adapter does the work."""
+
+    inner: Recipients
+    before_write: SyncError | Exception | None = None
+    after_write: SyncError | Exception | None = None
+    reads: Values | None = None
+    writes: int = 0
+
+    def find(self, *, pinned: str | None, addresses: Sequence[str]) -> Recipient | None:
+        return self.inner.find(pinned=pinned, addresses=addresses)
+
+    def write(self, recipient: Recipient, changes: Mapping[Attribute, tuple[bytes, ...]]) -> None:
+        if self.before_write:
+            raise self.before_write
+        self.writes += 1
+        self.inner.write(recipient, changes)
+        if self.after_write:
+            raise self.after_write
+
+    def read(self, recipient: Recipient) -> Values:
+        return self.inner.read(recipient) if self.reads is None else self.reads
+
+
 @dataclass(kw_only=True)
 class Office:
     """The cloud side and its tenant. Everybody who was given a mailbox has `name`@corp.example."""
@@ -64,9 +91,23 @@ class Office:
         self.processor = Processor(
             recipients=self.recipients,
             ledger=self.ledger,
-            failures=self.failures,
             judging=lambda moment: Context(now=moment, trust=self.trust),
             now=lambda: self.now,
+        )
+
+    @property
+    def receiver(self) -> Receiver:
+        return self.receiving()
+
+    def receiving(self, **changes: object) -> Receiver:
+        """The receiver around a processor with some of its parts exchanged; its pauses are never jittered."""
+        return Receiver(
+            processor=replace(self.processor, **changes),  # type: ignore[arg-type]
+            ledger=self.ledger,
+            failures=self.failures,
+            queue=self.queue,
+            now=lambda: self.now,
+            jitter=lambda: 0.0,
         )
 
     @property
@@ -105,8 +146,8 @@ class Office:
         assert record is not None
         return record
 
-    def event(self, of: Person, *, sequence: int | None = None) -> str:
-        """The next event of a person, as the agent would send it."""
+    def event(self, of: Person, *, sequence: int | None = None, waited: timedelta | None = None) -> str:
+        """The next event of a person, as the agent would send it; or one that has waited so long already."""
         if sequence is None:
             self.sequence += 1
             sequence = self.sequence
@@ -118,27 +159,25 @@ class Office:
                 watermark=Watermark(1, sequence),
                 person=of,
                 cause=Cause.CHANGE,
+                attempts=0 if waited is None else 4,
+                since=None if waited is None else self.now - waited,
             )
         )
 
-    def message(self, of: Person, *, sequence: int | None = None, dequeue_count: int = 1) -> Message:
+    def message(self, of: Person, *, sequence: int | None = None, waited: timedelta | None = None) -> Message:
         """The same, as the host hands it to the function."""
-        return Message(id=str(uuid.uuid4()), body=self.event(of, sequence=sequence), dequeue_count=dequeue_count)
+        return Message(id=str(uuid.uuid4()), body=self.event(of, sequence=sequence, waited=waited))
 
     def process(self, of: Person, *, sequence: int | None = None) -> Outcome:
-        """Send a person's state straight to the processor."""
-        return self.processor.process(self.message(of, sequence=sequence))
+        """Send a person's state straight to the receiver."""
+        return self.receiver.process(self.message(of, sequence=sequence))
 
     def drain(self) -> list[Outcome | None]:
         """Work off the queue."""
         outcomes: list[Outcome | None] = []
-        drain(self.queue, self.processor, done=lambda _, outcome: outcomes.append(outcome))
+        drain(self.queue, self.receiver, done=lambda _, outcome: outcomes.append(outcome))
         return outcomes
 
     def pass_time(self, time: timedelta) -> None:
         """Let the clock go on."""
         self.now += time
-
-    def with_processor(self, **changes: object) -> Processor:
-        """The processor with some of its parts exchanged."""
-        return replace(self.processor, **changes)  # type: ignore[arg-type]

@@ -29,25 +29,14 @@ def test_every_message_is_handled_and_gone(office: Office) -> None:
     assert all(office.held(name) == Values.of([certificate.der]) for name, certificate in certificates.items())
 
 
-def test_a_failed_delivery_comes_again_later(office: Office) -> None:
+def test_a_deferred_event_comes_again_at_its_time(office: Office) -> None:
     """And ends as soon as its cause is gone."""
     office.queue.send(office.event(person("newcomer", office.issue("newcomer"))))
-    assert office.drain() == [None]
+    assert [outcome.status for outcome in office.drain() if outcome] == [Status.DEFERRED]
     assert office.drain() == []
     office.mailbox("newcomer")
-    office.pass_time(drain.RETRY)
+    office.pass_time(timedelta(minutes=5))
     assert [outcome.status for outcome in office.drain() if outcome] == [Status.WRITTEN]
-
-
-def test_after_the_last_attempt_it_is_a_failure_with_its_reason(office: Office) -> None:
-    """Five deliveries, as the host's maxDequeueCount."""
-    office.queue.send(office.event(person("nobody", office.issue("nobody"))))
-    for _ in range(drain.MAX_DEQUEUE_COUNT):
-        office.drain()
-        office.pass_time(drain.RETRY)
-    assert office.queue.count() == 0
-    (failure,) = office.failures.all()
-    assert failure.reason == ErrorCode.NO_RECIPIENT
 
 
 def test_a_message_that_kills_its_processor_is_buried(office: Office) -> None:

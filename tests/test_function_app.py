@@ -13,20 +13,19 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from sync import envelope
+from sync import drain, envelope
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableFailures, TableLedger
 from sync.core.event import Event
 from sync.core.identity import Watermark
 from sync.core.person import Person, Values
 from sync.core.record import Failure, Status
-from sync.processor import Processor
 from sync.settings import STORAGE, CloudSettings, load
 from tests.lab import ROOT, require
 from tests.lab.azurite import Azurite
@@ -117,6 +116,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "SMIME_SYNC_LEDGER_TABLE": names[1],
             "SMIME_SYNC_FAILURES_TABLE": names[2],
             "SMIME_SYNC_TENANT_ID": tenant.id,
+            "SMIME_SYNC_MODE": "write",
             "SMIME_SYNC_CREDENTIAL": "secret",
             "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
             "SMIME_SYNC_CLIENT_SECRET": tenant.tokens.secret,
@@ -145,8 +145,7 @@ def cloud(running: Cloud) -> Iterator[Cloud]:
     """The same for each test; nothing of one test waits for the next."""
     yield running
     running.tenant.faults.clear()
-    for message in running.queue.receive(32, timedelta(minutes=1)):
-        running.queue.delete(message)
+    running.queue._client.clear_messages()  # hidden ones too, which nobody can receive
     for failure in running.failures.all():
         running.failures.remove(failure.id)
 
@@ -201,29 +200,29 @@ class TestQueue:
         [failure] = cloud.failures.all()
         assert failure.reason == "event-not-text"
 
-    def test_a_passing_fault_goes_up_to_the_host(self, cloud: Cloud) -> None:
-        """Which delivers the message again; then it is written."""
-        certificate = cloud.mailbox("carol")
-        cloud.send(person("carol", certificate))
-        cloud.tenant.faults.next(Fault.status(429, Retry_After="7"))
+    def test_a_passing_fault_puts_the_event_back_for_the_time_that_was_asked(self, cloud: Cloud) -> None:
+        """The host knows one pause only; the event lies on the queue again, hidden, with its attempt counted."""
+        cloud.send(person("carol", cloud.mailbox("carol")))
+        cloud.tenant.faults.next(Fault.status(429, Retry_After="1000"))
 
-        [raised] = cloud.deliver()
-
-        assert raised.startswith("TemporaryError: tenant-throttled")
-        assert list(cloud.failures.all()) == []
         assert cloud.deliver() == []
-        assert cloud.held("carol") == Values.of([certificate.der])
 
-    def test_the_last_delivery_keeps_its_reason(self, cloud: Cloud) -> None:
+        assert list(cloud.failures.all()) == []
+        assert cloud.queue.count() == 1
+        assert list(cloud.queue.receive(1, timedelta(minutes=1))) == []
+        assert cloud.held("carol") == Values()
+        assert "status=deferred reason=tenant-throttled" in cloud.worker.log()
+
+    def test_patience_ends_in_a_failure_with_its_reason(self, cloud: Cloud) -> None:
         """The host would put the message on the poison queue, which forgets why."""
-        body = cloud.send(person("nobody"))
-        count = HOST["extensions"]["queues"]["maxDequeueCount"]
+        parsed = envelope.parse(cloud.send(person("nobody")))
+        body = envelope.render(replace(parsed, attempts=20, since=parsed.time - 2 * DAY))
 
-        cloud.worker.invoke("process", queue_message(body, message_id="last", dequeue_count=count))
+        cloud.worker.invoke("process", queue_message(body, message_id="last", dequeue_count=1))
 
         failure = cloud.failures.get("last")
         assert failure is not None
-        assert (failure.reason, failure.body, failure.dequeue_count) == ("no-recipient", body, count)
+        assert (failure.reason, failure.body) == ("no-recipient", body)
 
     def test_nothing_private_is_logged(self, cloud: Cloud) -> None:
         """The anchor serves; no address, no certificate, no token, and no line of the clients' own."""
@@ -367,11 +366,13 @@ class TestAgreement:
         assert settings.queue == CloudSettings.model_fields["queue"].default
         assert settings.reconcile_schedule == CloudSettings.model_fields["reconcile_schedule"].default
 
-    def test_the_host_gives_up_when_the_processor_thinks_so(self) -> None:
-        """On the last delivery the processor records the reason; later would be never."""
-        defaults = {each.name: each.default for each in fields(Processor)}
+    def test_the_embedded_host_keeps_the_hosts_numbers(self) -> None:
+        """What `drain` says of batch, pause and deliveries is what host.json says."""
+        queues = HOST["extensions"]["queues"]
 
-        assert HOST["extensions"]["queues"]["maxDequeueCount"] == defaults["last_attempt"]
+        assert queues["batchSize"] == drain.BATCH
+        assert queues["maxDequeueCount"] == drain.MAX_DEQUEUE_COUNT
+        assert queues["visibilityTimeout"] == f"0{drain.RETRY}"
 
     def test_the_host_reads_the_queue_as_we_write_it(self) -> None:
         """Base64, with small waits."""

@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import pytest
 
 from sync.core.findings import Code
 from sync.core.identity import Watermark
-from sync.core.person import Attribute, Values, fingerprint
+from sync.core.person import Values, fingerprint
+from sync.core.plan import Managed
 from sync.core.recipient import Recipient
 from sync.core.record import Outcome, Record, Status
-from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.ports import Ledger, Message, Recipients
+from sync.errors import ErrorCode, PermanentError
+from sync.ports import Ledger
 from sync.processor import CLAIM
 from tests.mill import DAY
-from tests.office import Office, person
+from tests.office import Faulty, Office, person
 
 
 @pytest.fixture
 def office() -> Office:
     return Office()
-
-
-@dataclass
-class Faulty:
-    """The tenant, with a fault before or after the write. A real adapter does the work."""
-
-    inner: Recipients
-    before_write: SyncError | Exception | None = None
-    after_write: SyncError | Exception | None = None
-    reads: Values | None = None
-    writes: int = 0
-
-    def find(self, *, pinned: str | None, addresses: Sequence[str]) -> Recipient | None:
-        return self.inner.find(pinned=pinned, addresses=addresses)
-
-    def write(self, recipient: Recipient, changes: Mapping[Attribute, tuple[bytes, ...]]) -> None:
-        if self.before_write:
-            raise self.before_write
-        self.writes += 1
-        self.inner.write(recipient, changes)
-        if self.after_write:
-            raise self.after_write
-
-    def read(self, recipient: Recipient) -> Values:
-        return self.inner.read(recipient) if self.reads is None else self.reads
 
 
 @dataclass
@@ -106,7 +81,7 @@ def test_the_same_event_again_changes_nothing(office: Office) -> None:
     alice = person("alice", office.issue("alice"))
     office.process(alice, sequence=1)
     tenant = Faulty(office.recipients)
-    outcome = office.with_processor(recipients=tenant).process(office.message(alice, sequence=1))
+    outcome = office.receiving(recipients=tenant).process(office.message(alice, sequence=1))
     assert outcome.status is Status.UNCHANGED
     assert tenant.writes == 0
 
@@ -153,7 +128,7 @@ def test_a_disabled_account_is_not_a_leaver(office: Office) -> None:
     certificate = office.issue("info")
     info = person("info", certificate, enabled=False)
     assert office.process(info).status is Status.WRITTEN
-    office.with_processor(withdraw_disabled=True).process(office.message(info))
+    office.receiving(withdraw_disabled=True).process(office.message(info))
     assert office.held("info") == Values()
 
 
@@ -200,82 +175,17 @@ def test_the_recipient_is_pinned_once_found(office: Office) -> None:
     assert office.process(renamed).withdrawn == (certificate.fingerprint,)
 
 
-def test_no_recipient_yet_is_tried_again(office: Office) -> None:
-    """Provisioning takes minutes to hours."""
-    with pytest.raises(TemporaryError) as later:
-        office.process(person("newcomer", office.issue("newcomer")))
-    assert later.value.code is ErrorCode.NO_RECIPIENT
-
-
-def test_the_last_attempt_is_recorded_with_its_reason(office: Office) -> None:
-    """Before the queue's poison copy forgets it; replayed after the mailbox is there, it succeeds."""
-    certificate = office.issue("newcomer")
-    message = office.message(person("newcomer", certificate), dequeue_count=5)
-    outcome = office.processor.process(message)
-    assert (outcome.status, outcome.reason) == (Status.FAILED, ErrorCode.NO_RECIPIENT)
-    (failure,) = office.failures.all()
-    assert (failure.id, failure.reason, failure.body) == (message.id, ErrorCode.NO_RECIPIENT, message.body)
-    office.mailbox("newcomer")
-    office.replayer.replay(apply=True)
-    assert [done.status for done in office.drain() if done] == [Status.WRITTEN]
-    assert list(office.failures.all()) == []
-    assert office.held("newcomer") == Values.of([certificate.der])
-
-
-@pytest.mark.parametrize("body", ["", "not json", "{}", "\ufffd"])
-def test_a_message_that_is_no_event_is_recorded_at_once(office: Office, body: str) -> None:
-    """Never retried in vain, and kept as it came."""
-    outcome = office.processor.process(Message(id="m1", body=body))
-    assert outcome.status is Status.FAILED
-    (failure,) = office.failures.all()
-    assert (failure.body, failure.reason) == (body, outcome.reason)
-
-
 def test_what_the_tenant_refuses_for_good_is_recorded_at_once(office: Office) -> None:
     """In the failures and in the person's record; the claim is let go."""
     office.mailbox("alice")
     refusal = PermanentError(ErrorCode.TENANT_ROLE, "the role lacks Set-Mailbox")
-    processor = office.with_processor(recipients=Faulty(office.recipients, before_write=refusal))
+    processor = office.receiving(recipients=Faulty(office.recipients, before_write=refusal))
     outcome = processor.process(office.message(person("alice", office.issue("alice"))))
     assert (outcome.status, outcome.reason) == (Status.FAILED, ErrorCode.TENANT_ROLE)
     record = office.record("alice")
     assert record.claimed_until is None
     assert record.outcome == outcome
     assert len(list(office.failures.all())) == 1
-
-
-def test_throttling_passes_its_retry_after_on(office: Office) -> None:
-    """And lets the claim go, so that the next delivery need not wait for it."""
-    office.mailbox("alice")
-    throttled = TemporaryError(ErrorCode.TENANT_THROTTLED, "slow down", retry_after=timedelta(seconds=7))
-    processor = office.with_processor(recipients=Faulty(office.recipients, before_write=throttled))
-    with pytest.raises(TemporaryError) as later:
-        processor.process(office.message(person("alice", office.issue("alice"))))
-    assert later.value.retry_after == timedelta(seconds=7)
-    assert office.record("alice").claimed_until is None
-
-
-def test_a_read_back_that_differs_is_no_success(office: Office) -> None:
-    """The record does not say written, and the difference is told in numbers."""
-    office.mailbox("alice")
-    processor = office.with_processor(recipients=Faulty(office.recipients, reads=Values()))
-    with pytest.raises(TemporaryError, match="1 values missing") as later:
-        processor.process(office.message(person("alice", office.issue("alice"))))
-    assert later.value.code is ErrorCode.READ_BACK_DIFFERS
-    assert office.record("alice").outcome is None
-
-
-def test_a_defect_of_ours_loses_nothing(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    """It is delivered again, and on the last attempt recorded as unexpected, with its trace in the log."""
-    office.mailbox("alice")
-    processor = office.with_processor(recipients=Faulty(office.recipients, before_write=ZeroDivisionError("oops")))
-    alice = person("alice", office.issue("alice"))
-    with pytest.raises(TemporaryError) as later:
-        processor.process(office.message(alice))
-    assert later.value.code is ErrorCode.UNEXPECTED
-    office.pass_time(CLAIM)
-    assert processor.process(office.message(alice, dequeue_count=5)).reason == ErrorCode.UNEXPECTED
-    assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize(("crash_at", "written"), [(1, False), (2, True)])
@@ -285,10 +195,10 @@ def test_killed_before_or_after_the_write_it_ends_right_and_ours(office: Office,
     certificate = office.issue("alice")
     message = office.message(person("alice", certificate))
     with pytest.raises(KeyboardInterrupt):
-        office.with_processor(ledger=Crash(office.ledger, crash_at)).process(message)
+        office.receiving(ledger=Crash(office.ledger, crash_at)).process(message)
     assert bool(office.held("alice")) is written
     office.pass_time(CLAIM)
-    office.processor.process(message)
+    office.receiver.process(message)
     assert office.held("alice") == Values.of([certificate.der])
     assert office.process(person("alice")).withdrawn == (certificate.fingerprint,)
 
@@ -298,11 +208,10 @@ def test_a_claim_keeps_a_second_processor_away(office: Office) -> None:
     office.mailbox("alice")
     alice = person("alice", office.issue("alice"))
     with pytest.raises(KeyboardInterrupt):
-        office.with_processor(ledger=Crash(office.ledger, 2)).process(office.message(alice))
-    with pytest.raises(TemporaryError) as later:
-        office.process(alice)
-    assert later.value.code is ErrorCode.CLAIMED
-    assert later.value.retry_after == CLAIM
+        office.receiving(ledger=Crash(office.ledger, 2)).process(office.message(alice))
+    outcome = office.process(alice)
+    assert (outcome.status, outcome.reason) == (Status.DEFERRED, ErrorCode.CLAIMED)
+    assert outcome.again_in == CLAIM.total_seconds()
     office.pass_time(CLAIM)
     assert office.process(alice).status is Status.UNCHANGED
 
@@ -318,20 +227,42 @@ def test_a_lost_race_for_the_claim_writes_nothing(office: Office) -> None:
             return super().find(pinned=pinned, addresses=addresses)
 
     tenant = Raced(office.recipients)
-    with pytest.raises(TemporaryError) as later:
-        office.with_processor(recipients=tenant).process(office.message(alice))
-    assert later.value.code is ErrorCode.LEDGER_CONFLICT
+    outcome = office.receiving(recipients=tenant).process(office.message(alice))
+    assert outcome.reason == ErrorCode.LEDGER_CONFLICT
     assert tenant.writes == 0
 
 
-def test_a_buried_message_is_kept_whole(office: Office) -> None:
-    """The host's own poison copy expires after a week and forgets the reason."""
-    message = office.message(person("alice", office.issue("alice")))
-    failure = office.processor.bury(message)
-    assert failure.reason == ErrorCode.RETRIES_EXHAUSTED
-    assert failure.anchor == person("alice").anchor.immutable_id
-    assert office.failures.get(message.id) == failure
-    assert office.processor.bury(Message(id="m2", body="\ufffd")).anchor is None
+def test_in_report_mode_everything_is_decided_and_nothing_written(office: Office) -> None:
+    """What would change is recorded; nothing becomes ours by it."""
+    office.mailbox("alice")
+    certificate = office.issue("alice")
+    tenant = Faulty(office.recipients)
+    outcome = office.receiving(report_only=True, recipients=tenant).process(
+        office.message(person("alice", certificate))
+    )
+    assert (outcome.status, outcome.added) == (Status.REPORTED, (certificate.fingerprint,))
+    assert tenant.writes == 0
+    assert office.record("alice").managed == Managed()
+    assert office.process(person("alice", certificate)).status is Status.WRITTEN
+
+
+def test_a_synchronised_mailbox_may_be_tried(office: Office) -> None:
+    """By setting; where the tenant takes it, it is written like any other."""
+    office.mailbox("rupert", directory_synchronised=True)
+    receiver = office.receiving(try_synchronised=True)
+    assert receiver.process(office.message(person("rupert", office.issue("rupert")))).status is Status.WRITTEN
+
+
+def test_a_tenant_that_refuses_a_synchronised_mailbox_is_no_failure(office: Office) -> None:
+    """The wire says who owns the attribute: an outcome, and nothing is claimed for ours."""
+    office.mailbox("rupert", directory_synchronised=True)
+    mastered = PermanentError(ErrorCode.ON_PREMISES_MASTERED, "synchronised from your on-premises organization")
+    receiver = office.receiving(try_synchronised=True, recipients=Faulty(office.recipients, before_write=mastered))
+    outcome = receiver.process(office.message(person("rupert", office.issue("rupert"))))
+    assert outcome.status is Status.MANAGED_ON_PREMISES
+    assert list(office.failures.all()) == []
+    assert office.record("rupert").managed == Managed()
+    assert office.record("rupert").claimed_until is None
 
 
 def test_a_log_line_names_nobody(office: Office, caplog: pytest.LogCaptureFixture) -> None:

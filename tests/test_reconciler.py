@@ -59,7 +59,7 @@ def test_a_certificate_that_has_expired_meanwhile_is_withdrawn(office: Office) -
 
 def test_a_failed_event_waits_for_replay(office: Office) -> None:
     """Sending it again by the clock would be retrying in vain."""
-    office.processor.process(office.message(person("newcomer", office.issue("newcomer")), dequeue_count=5))
+    office.receiver.process(office.message(person("newcomer", office.issue("newcomer")), waited=timedelta(days=1)))
     found = office.reconciler.reconcile(apply=True)
     assert found.examined == 2
     assert office.queue.count() == 0
@@ -79,7 +79,7 @@ def test_one_person_who_cannot_be_examined_is_told_and_the_others_are_repaired(o
         write = office.recipients.write
         read = office.recipients.read
 
-    reconciler = replace(office.reconciler, processor=office.with_processor(recipients=Unreachable()))
+    reconciler = replace(office.reconciler, processor=office.receiving(recipients=Unreachable()).processor)
     found = reconciler.reconcile(apply=True)
     assert [each.reason for each in found.unreadable] == [ErrorCode.TENANT_UNAVAILABLE]
     assert len(found.differing) == 1

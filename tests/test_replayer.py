@@ -20,9 +20,9 @@ def office() -> Office:
     """Three failures: two people without a mailbox, one message that is no event."""
     office = Office()
     for name in ("carol", "dave"):
-        office.processor.process(office.message(person(name, office.issue(name)), dequeue_count=5))
+        office.receiver.process(office.message(person(name, office.issue(name)), waited=timedelta(days=1)))
         office.pass_time(timedelta(seconds=1))
-    office.processor.process(Message(id="garbage", body="garbage"))
+    office.receiver.process(Message(id="garbage", body="garbage"))
     return office
 
 

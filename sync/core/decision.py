@@ -20,15 +20,26 @@ class Decision:
     owner: Owner
     judged: tuple[Judged, ...]
     plan: Plan
+    ours_to_write: bool
 
     @property
     def writes(self) -> bool:
-        """Whether anything is to be written: the plan is not empty and the attribute is the cloud's."""
-        return self.owner is not Owner.ON_PREMISES and not self.plan.empty
+        """Whether anything is to be written: the plan is not empty and the attribute is ours to write."""
+        return self.ours_to_write and not self.plan.empty
 
 
-def decide(*, person: Person, recipient: Recipient, managed: Managed, context: Context, withdraw: bool) -> Decision:
+def decide(
+    *,
+    person: Person,
+    recipient: Recipient,
+    managed: Managed,
+    context: Context,
+    withdraw: bool = False,
+    try_synchronised: bool = False,
+) -> Decision:
     """Decide for one person and their recipient; `withdraw` selects nothing, whatever the certificates are worth.
+
+    `try_synchronised` takes the attribute of a recipient that Entra Connect owns for ours to write.
 
     The addresses come from the recipient, never from the event: a claim of addresses proves nothing (rules.md B12).
     """
@@ -38,7 +49,8 @@ def decide(*, person: Person, recipient: Recipient, managed: Managed, context: C
     selected = Values() if withdraw else selection.values
     return Decision(
         owner=recipient.owner,
-        judged=_judged(selection, Values() if recipient.owner is Owner.ON_PREMISES else selected),
+        judged=_judged(selection, selected),
+        ours_to_write=try_synchronised or recipient.owner is not Owner.ON_PREMISES,
         plan=plan(selected=selected, current=recipient.values, managed=managed),
     )
 

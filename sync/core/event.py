@@ -17,11 +17,15 @@ class Cause(StrEnum):
     FULL_IMPORT = "full-import"
     RECONCILIATION = "reconciliation"
     REPLAY = "replay"
+    VERIFICATION = "verification"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One person's whole state at `watermark`. Handling it twice, late, or after a newer one is harmless."""
+    """One person's whole state at `watermark`. Handling it twice, late, or after a newer one is harmless.
+
+    `attempts` counts the deliveries that ended in a temporary error, the first of them at `since`.
+    """
 
     id: str
     source: str
@@ -30,3 +34,5 @@ class Event:
     person: Person
     cause: Cause = Cause.CHANGE
     replays: int = 0
+    attempts: int = 0
+    since: datetime | None = None

@@ -10,16 +10,19 @@ from sync.core.findings import Finding
 from sync.core.identity import Watermark
 from sync.core.person import Attribute
 from sync.core.plan import Managed
+from sync.core.recipient import Owner
 
 
 class Status(StrEnum):
-    """How handling an event ended. None of them is retried."""
+    """How handling an event ended. A deferred one is on the queue again; the others are done."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"
     SUPERSEDED = "superseded"
     MANAGED_ON_PREMISES = "managed-on-premises"
     GONE = "gone"
+    REPORTED = "reported"
+    DEFERRED = "deferred"
     FAILED = "failed"
 
 
@@ -42,8 +45,9 @@ class Judged:
 class Outcome:
     """The value in which handling one event ends; a refused certificate is an ordinary outcome.
 
-    `reason` is the error code of a failure, `detail` its sentence. `added` and `withdrawn` are fingerprints.
-    `seconds` is the time from the change to the end of handling.
+    `reason` is the error code of a failure or deferral, `detail` its sentence; `added` and `withdrawn` are
+    fingerprints. `seconds` is the time from the change to the end of handling, `again_in` the seconds until it is
+    tried again.
     """
 
     status: Status
@@ -55,9 +59,11 @@ class Outcome:
     added: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
     foreign: int = 0
+    owner: Owner | None = None
     reason: str | None = None
     detail: str | None = None
     seconds: float | None = None
+    again_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,7 @@ def start(
                     "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
                     "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
                     "SMIME_SYNC_TENANT_ID": tenant.id,
+                    "SMIME_SYNC_MODE": "write",
                     "SMIME_SYNC_CREDENTIAL": "certificate",
                     "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
                     "SMIME_SYNC_CLIENT_CERTIFICATE": str(folder / "application.pem"),

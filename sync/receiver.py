@@ -1,0 +1,168 @@
+"""Receives messages: parses each, has it processed, and sees to it that it comes to one of the ends and never to none.
+
+An outcome: the message is done. A temporary error: the event goes back on the queue, to be seen again after the pause
+that the other side asked for or our patience allows; only when the queue itself fails is the message left to its
+redelivery. A permanent error, or patience at its end: recorded as failed, with its code and its body.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from sync import envelope
+from sync.core import patience
+from sync.core.event import Cause, Event
+from sync.core.patience import Patience
+from sync.core.recipient import Owner
+from sync.core.record import Failure, Outcome, Record, Status
+from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.ports import EventQueue, Failures, Ledger, Message
+from sync.processor import Processor
+
+logger = logging.getLogger("smime_sync.processor")
+
+VERIFY_AFTER = timedelta(hours=1)
+"""A cloud-managed recipient is looked at again after this time: whether Entra Connect left our values alone."""
+
+_PATIENCE: Mapping[ErrorCode, Patience] = MappingProxyType(
+    {
+        ErrorCode.CLAIMED: patience.COLLISION,
+        ErrorCode.LEDGER_CONFLICT: patience.COLLISION,
+        ErrorCode.NO_RECIPIENT: patience.PROVISIONING,
+        ErrorCode.READ_BACK_DIFFERS: patience.REPLICATION,
+        ErrorCode.UNEXPECTED: patience.DEFECT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """`jitter` gives numbers from 0 to 1 that nobody can guess from one another."""
+
+    processor: Processor
+    ledger: Ledger
+    failures: Failures
+    queue: EventQueue
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+
+    def process(self, message: Message) -> Outcome:
+        """Handle one message of the change queue; it is done when this returns.
+
+        Raises TemporaryError when it must be delivered again: queue or ledger are out of reach.
+        """
+        event: Event | None = None
+        try:
+            event = envelope.parse(message.body)
+            outcome = self.processor.handle(event, message.body)
+            if outcome.status is Status.WRITTEN and outcome.owner is Owner.CLOUD_MANAGED:
+                self._send_again(replace(event, cause=Cause.VERIFICATION), VERIFY_AFTER)
+        except PermanentError as error:
+            outcome = self._fail(message, event, error)
+        except TemporaryError as error:
+            outcome = self._later(message, event, error)
+        except Exception as error:  # a defect of ours: the message must not be lost, nor its reason
+            logger.exception("unexpected message=%s", message.id)
+            unexpected = TemporaryError(ErrorCode.UNEXPECTED, f"{type(error).__name__} (its trace is in the log)")
+            unexpected.__cause__ = error
+            outcome = self._later(message, event, unexpected)
+        _log(outcome)
+        return outcome
+
+    def bury(self, message: Message) -> Failure:
+        """Record a message that reached the poison queue: what killed its processor could not say so itself."""
+        failure = Failure(
+            id=message.id,
+            at=self.now(),
+            reason=ErrorCode.RETRIES_EXHAUSTED,
+            detail="the queue gave up: no delivery came to an end (time-out, memory, or a processor killed)",
+            body=message.body,
+            anchor=_anchor(message.body),
+            dequeue_count=message.dequeue_count,
+        )
+        self.failures.add(failure)
+        logger.error("buried anchor=%s message=%s", failure.anchor, failure.id)
+        return failure
+
+    def _later(self, message: Message, event: Event | None, error: TemporaryError) -> Outcome:
+        """Send the event again after a pause, or fail it with its own reason when patience is at its end."""
+        if event is None:
+            raise error
+        now, attempts, since = self.now(), event.attempts + 1, event.since or self.now()
+        pause = _PATIENCE.get(error.code, patience.PASSING).wait(
+            attempts=attempts, since=since, now=now, asked=error.retry_after, jitter=self.jitter()
+        )
+        if pause is None:
+            return self._fail(message, event, error)
+        try:
+            self._send_again(replace(event, attempts=attempts, since=since), pause)
+        except PermanentError as refusal:
+            return self._fail(message, event, refusal)
+        outcome = replace(_end(Status.DEFERRED, now, event, error), again_in=pause.total_seconds())
+        if error.code is ErrorCode.NO_RECIPIENT:
+            # The one pause that lasts for hours: whoever asks about the person should hear of it.
+            self._note(event, message.body, outcome)
+        return outcome
+
+    def _send_again(self, event: Event, pause: timedelta) -> None:
+        self.queue.send(envelope.render(event), delay=pause)
+
+    def _fail(self, message: Message, event: Event | None, error: SyncError) -> Outcome:
+        """Keep the message with its reason, then say so in the person's record."""
+        now = self.now()
+        outcome = _end(Status.FAILED, now, event, error)
+        self.failures.add(
+            Failure(
+                id=message.id,
+                at=now,
+                reason=error.code,
+                detail=error.message,
+                body=message.body,
+                anchor=outcome.anchor,
+                dequeue_count=message.dequeue_count,
+            )
+        )
+        if event is not None:
+            self._note(event, message.body, outcome)
+        return outcome
+
+    def _note(self, event: Event, body: str, outcome: Outcome) -> None:
+        """Write an outcome into the person's record unless a newer event was handled meanwhile."""
+        anchor = event.person.anchor.immutable_id
+        record = self.ledger.get(anchor) or Record(anchor=anchor)
+        if record.watermark is None or event.watermark >= record.watermark:
+            self.ledger.put(replace(record, watermark=event.watermark, event=body, outcome=outcome))
+
+
+def _end(status: Status, now: datetime, event: Event | None, error: SyncError) -> Outcome:
+    outcome = Outcome(status=status, at=now, reason=error.code, detail=error.message)
+    if event is None:
+        return outcome
+    return replace(outcome, anchor=event.person.anchor.immutable_id, watermark=event.watermark, cause=event.cause)
+
+
+def _anchor(body: str) -> str | None:
+    try:
+        return envelope.parse(body).person.anchor.immutable_id
+    except PermanentError:
+        return None
+
+
+def _log(outcome: Outcome) -> None:
+    """One line per outcome: no name, no address, no certificate."""
+    codes = sorted({finding.code for judged in outcome.judged for finding in judged.findings})
+    logger.log(
+        logging.ERROR if outcome.status is Status.FAILED else logging.INFO,
+        "done anchor=%s cause=%s status=%s reason=%s findings=%s added=%s withdrawn=%s",
+        outcome.anchor,
+        outcome.cause,
+        outcome.status,
+        outcome.reason,
+        ",".join(codes),
+        ",".join(print_[:16] for print_ in outcome.added),
+        ",".join(print_[:16] for print_ in outcome.withdrawn),
+    )
