@@ -188,6 +188,7 @@ class Envelope(BaseModel):
         0, ge=0, lt=2**31, description="extension attribute: deliveries that ended in a passing fault"
     )
     waitingsince: AwareDatetime | None = Field(None, description="extension attribute: when the first of them was")
+    turn: AwareDatetime | None = Field(None, description="extension attribute: its turn in the tenant's rate of writes")
     data: PersonState
 
     @classmethod
@@ -205,6 +206,7 @@ class Envelope(BaseModel):
             replays=event.replays,
             attempts=event.attempts,
             waitingsince=event.since,
+            turn=event.turn,
             data=PersonState.model_construct(
                 source_anchor=AnchorPart.model_construct(
                     object_guid=person.anchor.object_guid, consistency_guid=person.anchor.consistency_guid
@@ -233,6 +235,7 @@ class Envelope(BaseModel):
             replays=self.replays,
             attempts=self.attempts,
             since=self.waitingsince,
+            turn=self.turn,
             watermark=Watermark(data.watermark.epoch, data.watermark.sequence),
             person=Person(
                 anchor=anchor,

@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     LEDGER_MALFORMED = "ledger-malformed"
     LEDGER_CONFLICT = "ledger-conflict"
     CLAIMED = "claimed"
+    PACED = "paced"
     RETRIES_EXHAUSTED = "retries-exhausted"
     # the tenant
     TOKEN_UNAVAILABLE = "token-unavailable"
@@ -114,6 +115,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.LEDGER_MALFORMED: "A ledger record cannot be read: it was written by a newer version or changed by hand.",
     ErrorCode.LEDGER_CONFLICT: "Another processor was faster; the message is delivered again and looks again. No action needed.",
     ErrorCode.CLAIMED: "Another processor is writing for this person; the message is delivered again. No action needed.",
+    ErrorCode.PACED: "Many writes are waiting and this one has its turn later; raise SMIME_SYNC_WRITES_PER_SECOND with care.",
     ErrorCode.RETRIES_EXHAUSTED: "It failed each time it was delivered: cure the last error named here, then replay it.",
     ErrorCode.TOKEN_UNAVAILABLE: "The token service cannot be reached; the message is delivered again by itself.",
     ErrorCode.TOKEN_REFUSED: "Entra refuses the application: see its certificate or secret, its tenant and its managed identity.",

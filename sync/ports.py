@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sync.core.person import Attribute, Person, Values
+from sync.core.rate import Rate
 from sync.core.recipient import Recipient
 from sync.core.record import Failure, Record
 
@@ -148,6 +149,16 @@ class Ledger(Protocol):
 
     def records(self) -> Iterator[Record]:
         """Every record, in no particular order, read piece by piece."""
+
+
+class Pace(Protocol):
+    """The tenant's rate of writes, shared by every instance."""
+
+    def book(self, rate: Rate, now: datetime) -> datetime:
+        """Book the next turn at this rate and return its moment, `now` or later.
+
+        Raises TemporaryError `ledger-conflict` when others were faster several times.
+        """
 
 
 class Failures(Protocol):

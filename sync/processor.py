@@ -21,10 +21,14 @@ from sync.core.event import Cause, Event
 from sync.core.judgement import Context
 from sync.core.person import Attribute, Values, fingerprint
 from sync.core.plan import Managed, Plan
+from sync.core.rate import Rate
 from sync.core.recipient import Recipient
 from sync.core.record import Outcome, Record, Status
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.ports import Ledger, Recipients
+from sync.ports import Ledger, Pace, Recipients
+
+TURN_LASTS = timedelta(minutes=10)
+"""How late an event may come to the turn that it booked: the longest that a host hides a message, and then some."""
 
 CLAIM = timedelta(seconds=90)
 """How long a claim keeps others away: longer than a write and its read-back may take."""
@@ -41,7 +45,8 @@ class Examined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """`judging` gives the context for a moment. With `report_only` everything is decided and recorded, nothing written.
+    """`judging` gives the context for a moment, `pace` books turns at the tenant's `rate` of
+    writes (None: no limit). With `report_only` everything is decided and recorded, nothing written.
 
     `withdraw_disabled` treats a disabled account as a leaver. `try_synchronised` writes also where Entra Connect owns
     the attribute, and takes a refusal for an answer.
@@ -51,6 +56,8 @@ class Processor:
     ledger: Ledger
     judging: Callable[[datetime], Context]
     now: Callable[[], datetime]
+    pace: Pace | None = None
+    rate: Rate = Rate(per_second=2, at_once=3)
     report_only: bool = False
     withdraw_disabled: bool = False
     try_synchronised: bool = False
@@ -105,6 +112,8 @@ class Processor:
         if self.report_only:
             return self._record(record, self._outcome(event, Status.REPORTED, decision))
 
+        self._insist_on_a_turn(event)
+
         # 4. Claim: if we die after the write, the ledger already says whose values these are.
         before = record.managed
         record = self.ledger.put(replace(record, managed=decision.plan.claim, claimed_until=self.now() + CLAIM))
@@ -122,6 +131,14 @@ class Processor:
         # 6. Record the outcome.
         settled = replace(record, managed=decision.plan.settled, claimed_until=None)
         return self._record(settled, self._outcome(event, Status.WRITTEN, decision))
+
+    def _insist_on_a_turn(self, event: Event) -> None:
+        """One rate for the whole tenant. An event that waited for its turn has one, unless it missed it by long."""
+        if self.pace is None or (event.turn is not None and timedelta(0) <= self.now() - event.turn < TURN_LASTS):
+            return
+        turn = self.pace.book(self.rate, self.now())
+        if (wait := turn - self.now()) > timedelta(0):
+            raise TemporaryError(ErrorCode.PACED, f"its turn to be written is at {turn:%H:%M:%S} UTC", retry_after=wait)
 
     def _outcome(self, event: Event, status: Status, decision: Decision | None = None) -> Outcome:
         now = self.now()

@@ -30,6 +30,7 @@ VERIFY_AFTER = timedelta(hours=1)
 
 _PATIENCE: Mapping[ErrorCode, Patience] = MappingProxyType(
     {
+        ErrorCode.PACED: patience.QUEUEING,
         ErrorCode.CLAIMED: patience.COLLISION,
         ErrorCode.LEDGER_CONFLICT: patience.COLLISION,
         ErrorCode.NO_RECIPIENT: patience.PROVISIONING,
@@ -99,7 +100,8 @@ class Receiver:
         if pause is None:
             return self._fail(message, event, error)
         try:
-            self._send_again(replace(event, attempts=attempts, since=since), pause)
+            turn = now + error.retry_after if error.code is ErrorCode.PACED and error.retry_after else None
+            self._send_again(replace(event, attempts=attempts, since=since, turn=turn), pause)
         except PermanentError as refusal:
             return self._fail(message, event, refusal)
         outcome = replace(_end(Status.DEFERRED, now, event, error), again_in=pause.total_seconds())

@@ -93,7 +93,7 @@ class Reconciler:
         return Difference(anchor=record.anchor, added=len(plan.added), withdrawn=len(plan.withdrawn))
 
     def _send_again(self, body: str) -> None:
-        event = replace(envelope.parse(body), cause=Cause.RECONCILIATION, attempts=0, since=None)
+        event = replace(envelope.parse(body), cause=Cause.RECONCILIATION, attempts=0, since=None, turn=None)
         self.queue.send(envelope.render(event))
 
 

@@ -64,4 +64,6 @@ def _again(body: str) -> str:
         event = envelope.parse(body)
     except PermanentError:
         return body
-    return envelope.render(replace(event, cause=Cause.REPLAY, replays=event.replays + 1, attempts=0, since=None))
+    return envelope.render(
+        replace(event, cause=Cause.REPLAY, replays=event.replays + 1, attempts=0, since=None, turn=None)
+    )

@@ -109,6 +109,9 @@ class CloudSettings(JudgingSettings, StorageSettings):
     )
     ledger_table: _TableName = Field("SmimeSyncLedger", description="the ledger's table")
     failures_table: _TableName = Field("SmimeSyncFailures", description="the table of failed messages")
+    pace_table: _TableName = Field("SmimeSyncPace", description="the table in which instances share the rate of writes")
+    writes_per_second: float = Field(2, gt=0, le=100, description="writes a second for the whole tenant, all instances")
+    writes_at_once: int = Field(3, ge=1, le=100, description="writes together after a rest")
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
     read_format: Literal["json", "clixml"] = Field("json", description="how bytes are read back; probe names it")
     write_encoding: Literal[

@@ -18,6 +18,7 @@ from sync.agent import Agent
 from sync.core.judgement import Context
 from sync.core.path import TrustStore
 from sync.core.policy import POLICIES
+from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import EventQueue, Failures, Ledger, Message
@@ -125,23 +126,27 @@ def _cloud() -> App:
 
 def cloud_from(config: settings.CloudSettings) -> App:
     """The function's side from given settings."""
-    from sync.adapters.table_ledger import TableFailures, TableLedger
+    from sync.adapters.table_ledger import TableFailures, TableLedger, TablePace
 
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
     if config.storage is not None:
         connection = config.storage.get_secret_value()
         ledger = TableLedger.from_connection_string(connection, config.ledger_table)
         failures = TableFailures.from_connection_string(connection, config.failures_table)
+        pace = TablePace.from_connection_string(connection, config.pace_table)
     else:
         url, credential = str(config.storage__tableserviceuri), storage_credential(config)
         ca_file = str(config.ca_file) if config.ca_file else None
         ledger = TableLedger.from_identity(url, credential, config.ledger_table, ca_file=ca_file)
         failures = TableFailures.from_identity(url, credential, config.failures_table, ca_file=ca_file)
+        pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
     processor = Processor(
         recipients=exchange_online(config),
         ledger=ledger,
         judging=lambda moment: Context(now=moment, trust=trust, policy=POLICIES[config.policy]),
         now=now,
+        pace=pace,
+        rate=Rate(per_second=config.writes_per_second, at_once=config.writes_at_once),
         report_only=config.mode == "report",
         withdraw_disabled=config.withdraw_disabled,
         try_synchronised=config.try_synchronised,

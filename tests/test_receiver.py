@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 
 from sync import envelope
+from sync.adapters.embedded import EmbeddedPace
 from sync.core.event import Cause
 from sync.core.person import Values
+from sync.core.rate import Rate
 from sync.core.record import Status
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import Message
@@ -212,3 +214,57 @@ def test_a_buried_message_is_kept_whole(office: Office) -> None:
     assert failure.anchor == person("alice").anchor.immutable_id
     assert office.failures.get(message.id) == failure
     assert office.receiver.bury(Message(id="m2", body="\ufffd")).anchor is None
+
+
+def test_writes_keep_to_the_tenants_rate_and_each_waits_once(office: Office) -> None:
+    """Ten people change at once: three are written now, the others at their turns, none is put back twice."""
+    names = [f"user{n}" for n in range(10)]
+    for name in names:
+        office.mailbox(name)
+        office.queue.send(office.event(person(name, office.issue(name, key="ec256"))))
+    receiver = office.receiving(pace=EmbeddedPace(office.database), rate=Rate(per_second=1, at_once=3))
+    written: list[float] = []
+    deferred = 0
+    begun = office.now
+    while office.queue.count():
+        for message in office.queue.receive(16, timedelta(minutes=10)):
+            outcome = receiver.process(message)
+            office.queue.delete(message)
+            if outcome.status is Status.WRITTEN:
+                written.append((office.now - begun).total_seconds())
+            else:
+                assert outcome.reason == ErrorCode.PACED
+                deferred += 1
+        office.pass_time(timedelta(milliseconds=100))
+    assert deferred == 7
+    assert [round(moment) for moment in written] == [0, 0, 0, 1, 2, 3, 4, 5, 6, 7]
+    assert all(office.held(name) for name in names)
+
+
+def test_an_event_that_changes_nothing_takes_no_turn(office: Office) -> None:
+    """Only writes are paced."""
+    office.mailbox("alice")
+    alice = person("alice", office.issue("alice"))
+    pace = EmbeddedPace(office.database)
+    slow = Rate(per_second=0.001, at_once=1)
+    receiver = office.receiving(pace=pace, rate=slow)
+    assert [receiver.process(office.message(alice)).status for _ in range(3)] == [
+        Status.WRITTEN,
+        Status.UNCHANGED,
+        Status.UNCHANGED,
+    ]
+
+
+def test_a_turn_that_was_missed_by_long_is_booked_anew(office: Office) -> None:
+    """Else a backlog after an outage would come all at once."""
+    office.mailbox("alice")
+    pace = EmbeddedPace(office.database)
+    rate = Rate(per_second=1, at_once=1)
+    receiver = office.receiving(pace=pace, rate=rate)
+    pace.book(rate, office.now)
+    message = office.message(person("alice", office.issue("alice")))
+    assert receiver.process(message).status is Status.DEFERRED
+    office.pass_time(timedelta(hours=2))
+    pace.book(rate, office.now)
+    (late,) = office.queue.receive(1, timedelta(minutes=1))
+    assert receiver.process(late).status is Status.DEFERRED

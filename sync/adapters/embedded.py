@@ -20,6 +20,7 @@ from typing import Any
 from sync.archive import failure_from_json, failure_to_json, record_from_json, record_to_json
 from sync.core.identity import SourceAnchor
 from sync.core.person import Attribute, Person, Values
+from sync.core.rate import Rate
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Failure, Record
 from sync.errors import ErrorCode, PermanentError, TemporaryError
@@ -39,6 +40,7 @@ CREATE TABLE addresses (folded TEXT NOT NULL, address TEXT NOT NULL, recipient T
     PRIMARY KEY (folded, recipient));
 CREATE TABLE certificates (recipient TEXT NOT NULL, attribute TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (recipient, attribute, value));
+CREATE TABLE pace (booked_until TEXT);
 CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB);
 CREATE TABLE sent (guid TEXT PRIMARY KEY, state_hash TEXT NOT NULL, deleted INTEGER NOT NULL, identity TEXT NOT NULL);
 """
@@ -72,6 +74,7 @@ class Database:
                 # A new file starts a later epoch than a lost one had, so that its events are not taken for old.
                 epoch = int(self.now().timestamp())
                 connection.execute("INSERT INTO agent VALUES (?, 1, NULL)", (epoch,))
+                connection.execute("INSERT INTO pace VALUES (NULL)")
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
             elif version != _SCHEMA_VERSION:
                 raise PermanentError(
@@ -189,6 +192,20 @@ class EmbeddedLedger:
     def records(self) -> Iterator[Record]:
         query = "SELECT anchor, record, version FROM ledger WHERE anchor > ? ORDER BY anchor"
         return (record_from_json(record, str(version)) for _, record, version in self._database.walk(query, ""))
+
+
+class EmbeddedPace:
+    """Pace: one moment in one row."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def book(self, rate: Rate, now: datetime) -> datetime:
+        with self._database.transaction() as connection:
+            (text,) = connection.execute("SELECT booked_until FROM pace").fetchone()
+            turn, booked_until = rate.reserve(datetime.fromisoformat(text) if text else None, now)
+            connection.execute("UPDATE pace SET booked_until = ?", (booked_until.isoformat(),))
+        return turn
 
 
 class EmbeddedFailures:

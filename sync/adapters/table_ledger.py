@@ -10,9 +10,9 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from azure.core import MatchConditions
@@ -21,6 +21,7 @@ from azure.data.tables import TableClient, UpdateMode
 
 from sync.archive import failure_from_json, failure_to_json, record_from_json, record_to_json
 from sync.azure_errors import Service, service_code, translated
+from sync.core.rate import Rate
 from sync.core.record import Failure, Record
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 
@@ -34,6 +35,9 @@ _SERVICE: Final = Service(name="the table", unavailable=ErrorCode.LEDGER_UNAVAIL
 _SCHEMA: Final = 1
 _PROPERTY_BYTES: Final = 65_536
 _FAILURES: Final = "failures"
+_PACE: Final = "pace"
+_BOOKED: Final = "bookedUntil"
+_TRIES: Final = 8
 
 
 class _Table:
@@ -100,6 +104,14 @@ class _Table:
                 return
             yield from entities
 
+    def _swap(self, entity: dict[str, Any], version: str | None) -> Mapping[str, Any]:
+        if version is None:
+            return self._client.create_entity(entity)
+        # Replaced, not merged: a shorter record would keep the last properties of a longer one.
+        return self._client.update_entity(
+            entity, mode=UpdateMode.REPLACE, etag=version, match_condition=MatchConditions.IfNotModified
+        )
+
 
 class TableLedger(_Table):
     """Ledger: an entity a person, spread over 256 partitions so that a million people do not share one server."""
@@ -134,13 +146,21 @@ class TableLedger(_Table):
         """See ports.Ledger."""
         return map(_record, self._walk())
 
-    def _swap(self, entity: dict[str, Any], version: str | None) -> Mapping[str, Any]:
-        if version is None:
-            return self._client.create_entity(entity)
-        # Replaced, not merged: a shorter record would keep the last properties of a longer one.
-        return self._client.update_entity(
-            entity, mode=UpdateMode.REPLACE, etag=version, match_condition=MatchConditions.IfNotModified
-        )
+
+class TablePace(_Table):
+    """Pace: one moment in one entity, swapped by whoever books the next turn."""
+
+    def book(self, rate: Rate, now: datetime) -> datetime:
+        """See ports.Pace. Instances that book at once meet at the ETag; a few tries are enough for a few instances."""
+        for _ in range(_TRIES):
+            stored = self._get(_PACE, _PACE)
+            booked = datetime.fromisoformat(str(stored[_BOOKED])) if stored else None
+            turn, booked_until = rate.reserve(booked, now)
+            entity = {"PartitionKey": _PACE, "RowKey": _PACE, _BOOKED: booked_until.isoformat()}
+            with translated(self._service), suppress(ResourceExistsError, ResourceModifiedError):
+                self._swap(entity, _etag(stored) if stored else None)
+                return turn
+        raise TemporaryError(ErrorCode.LEDGER_CONFLICT, "other instances book turns faster")
 
 
 class TableFailures(_Table):
@@ -210,10 +230,14 @@ def _entity(partition: str, row: str, text: bytes) -> dict[str, Any]:
     return {"PartitionKey": partition, "RowKey": row, "schema": _SCHEMA, **properties}
 
 
+def _etag(entity: Mapping[str, Any]) -> str:
+    etag: str = getattr(entity, "metadata", {}).get("etag", "")
+    return etag
+
+
 def _record(entity: Mapping[str, Any]) -> Record:
-    version: str = getattr(entity, "metadata", {}).get("etag", "")
     with _named(entity):
-        return record_from_json(_text(entity), version)
+        return record_from_json(_text(entity), _etag(entity))
 
 
 def _failure(entity: Mapping[str, Any]) -> Failure:

@@ -24,7 +24,8 @@ class Cause(StrEnum):
 class Event:
     """One person's whole state at `watermark`. Handling it twice, late, or after a newer one is harmless.
 
-    `attempts` counts the deliveries that ended in a temporary error, the first of them at `since`.
+    `attempts` counts the deliveries that ended in a temporary error, the first of them at `since`. `turn` is the moment
+    from which it may be written, booked of the tenant's rate.
     """
 
     id: str
@@ -36,3 +37,4 @@ class Event:
     replays: int = 0
     attempts: int = 0
     since: datetime | None = None
+    turn: datetime | None = None

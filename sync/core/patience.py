@@ -23,18 +23,21 @@ class Patience:
     ) -> timedelta | None:
         """The pause after `attempts` failures (1 or more) of which the first was at `since`; None when it is enough.
 
-        `asked` is what the other side asked for: never less. `jitter` from 0 to 1 spreads those who failed together
-        over half a pause more (asked for or not).
+        `asked` is what the other side asked for: never less. `jitter` from 0 to 1 lengthens it by up to half of our
+        own pause, so that those who failed together do not come back together.
         """
         if now - since >= self.in_all or (self.attempts is not None and attempts >= self.attempts):
             return None
         # Beyond 32 doublings the power would overflow a timedelta; the longest pause is reached long before.
         pause = min(self.longest, self.first * (1 << min(attempts - 1, 32)))
-        return max(pause, asked or timedelta(0)) * (1 + jitter / 2)
+        return max(pause, asked or timedelta(0)) + pause * (jitter / 2)
 
 
 PASSING = Patience(first=timedelta(seconds=10), longest=15 * MINUTE, in_all=DAY)
 """A fault of another service, throttling included: it outlasts an outage of a day without anybody's hand."""
+
+QUEUEING = Patience(first=timedelta(seconds=1), longest=timedelta(seconds=1), in_all=7 * DAY)
+"""Waiting for a turn of the tenant's rate: a long line is no fault. A queue hides a message for a week at most."""
 
 COLLISION = Patience(first=timedelta(seconds=2), longest=MINUTE, in_all=DAY)
 """Another processor works for the same person."""

@@ -15,6 +15,7 @@ from sync.adapters.embedded import (
     EmbeddedCheckpoints,
     EmbeddedFailures,
     EmbeddedLedger,
+    EmbeddedPace,
     EmbeddedQueue,
     EmbeddedRecipients,
 )
@@ -23,6 +24,7 @@ from sync.core.recipient import Recipient
 from sync.errors import ErrorCode, PermanentError
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.ledger_contract import LedgerContract
+from tests.adapters.pace_contract import PaceContract
 from tests.adapters.queue_contract import QueueContract
 from tests.adapters.recipients_contract import RecipientsContract
 from tests.mill import NOW
@@ -66,6 +68,12 @@ class TestLedger(LedgerContract):
     @pytest.fixture
     def ledger(self, database: Database) -> EmbeddedLedger:
         return EmbeddedLedger(database)
+
+
+class TestPace(PaceContract):
+    @pytest.fixture
+    def pace(self, database: Database) -> EmbeddedPace:
+        return EmbeddedPace(database)
 
 
 class TestFailures(FailuresContract):

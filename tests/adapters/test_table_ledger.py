@@ -11,13 +11,14 @@ from typing import TypeVar
 import pytest
 from azure.data.tables import TableClient, UpdateMode
 
-from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableLedger
+from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableLedger, TablePace
 from sync.archive import record_to_json
 from sync.core.record import Failure, Record
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.adapters.failures_contract import FULL as FAILURE
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.ledger_contract import ANCHOR, LedgerContract
+from tests.adapters.pace_contract import PaceContract
 from tests.lab.azurite import Azurite, UnsignedToken
 
 pytestmark = pytest.mark.lab
@@ -28,7 +29,7 @@ def a_name() -> str:
     return f"t{uuid.uuid4().hex}"
 
 
-TableT = TypeVar("TableT", TableLedger, TableFailures)
+TableT = TypeVar("TableT", TableLedger, TableFailures, TablePace)
 
 
 @contextmanager
@@ -66,6 +67,15 @@ class TestLedgerContract(LedgerContract):
     @pytest.fixture
     def ledger(self, azurite: Azurite) -> Iterator[TableLedger]:
         with a_table(TableLedger, azurite) as made:
+            yield made
+
+
+class TestPaceContract(PaceContract):
+    """The rate's contract on Azurite."""
+
+    @pytest.fixture
+    def pace(self, azurite: Azurite) -> Iterator[TablePace]:
+        with a_table(TablePace, azurite) as made:
             yield made
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sync import wiring
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableFailures, TableLedger
+from sync.adapters.table_ledger import TableFailures, TableLedger, TablePace
 from sync.agent import Agent
 from sync.core.person import Attribute, Values
 from sync.settings import AgentSettings, load
@@ -132,7 +132,8 @@ def start(
         queue = StorageQueue.from_connection_string(azurite.connection_string, QUEUE)
         ledger = TableLedger.from_connection_string(azurite.connection_string, "SmimeSyncLedger")
         failures = TableFailures.from_connection_string(azurite.connection_string, "SmimeSyncFailures")
-        for store in (queue, ledger, failures):
+        pace = TablePace.from_connection_string(azurite.connection_string, "SmimeSyncPace")
+        for store in (queue, ledger, failures, pace):
             running.enter_context(contextlib.closing(store))
             store.create()
         told("tenant (Entra and Exchange Online over HTTPS)")
@@ -154,6 +155,7 @@ def start(
                     "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
                     "SMIME_SYNC_TENANT_ID": tenant.id,
                     "SMIME_SYNC_MODE": "write",
+                    "SMIME_SYNC_WRITES_PER_SECOND": "100",
                     "SMIME_SYNC_CREDENTIAL": "certificate",
                     "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
                     "SMIME_SYNC_CLIENT_CERTIFICATE": str(folder / "application.pem"),
