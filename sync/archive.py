@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import base64
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from sync.core.record import Failure, Record
+from sync.core.person import Attribute, Values
+from sync.core.plan import Managed
+from sync.core.record import Failure, Record, Snapshot
 from sync.errors import ErrorCode, PermanentError
 
 _RECORD = TypeAdapter(Record)
@@ -37,6 +41,45 @@ def failure_from_json(text: bytes | str) -> Failure:
         return _FAILURE.validate_json(text)
     except ValidationError as error:
         raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"a failure of the ledger: {_summary(error)}") from error
+
+
+def snapshot_to_json(snapshot: Snapshot) -> bytes:
+    """Write a snapshot as JSON, values in base64."""
+    return _SNAPSHOT.dump_json(
+        _Snapshot(
+            id=snapshot.id,
+            at=snapshot.at,
+            values={
+                each: [base64.b64encode(value).decode("ascii") for value in snapshot.values[each]] for each in Attribute
+            },
+            managed=snapshot.managed,
+        )
+    )
+
+
+def snapshot_from_json(text: bytes | str) -> Snapshot:
+    """Read a snapshot. Raises PermanentError `ledger-malformed`."""
+    try:
+        kept = _SNAPSHOT.validate_json(text)
+        values = ([base64.b64decode(value, validate=True) for value in kept.values[each]] for each in Attribute)
+        return Snapshot(id=kept.id, at=kept.at, values=Values.of(*values), managed=kept.managed)
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"a snapshot of the ledger: {_summary(error)}") from error
+    except (KeyError, ValueError) as error:
+        raise PermanentError(
+            ErrorCode.LEDGER_MALFORMED, "a snapshot of the ledger: its values are no base64"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Snapshot:
+    id: str
+    at: datetime
+    values: dict[Attribute, list[str]]
+    managed: Managed
+
+
+_SNAPSHOT = TypeAdapter(_Snapshot)
 
 
 def _summary(error: ValidationError) -> str:

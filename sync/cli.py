@@ -27,6 +27,7 @@ app.add_typer(agent.app, name="agent")
 app.command()(operate.reconcile)
 app.command()(operate.failed)
 app.command()(operate.replay)
+app.command()(operate.restore)
 
 
 def main() -> None:

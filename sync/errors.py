@@ -35,6 +35,8 @@ class ErrorCode(StrEnum):
     LEDGER_CONFLICT = "ledger-conflict"
     CLAIMED = "claimed"
     PACED = "paced"
+    SNAPSHOT_MISSING = "snapshot-missing"
+    PERSON_UNKNOWN = "person-unknown"
     RETRIES_EXHAUSTED = "retries-exhausted"
     # the tenant
     TOKEN_UNAVAILABLE = "token-unavailable"
@@ -116,6 +118,8 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.LEDGER_CONFLICT: "Another processor was faster; the message is delivered again and looks again. No action needed.",
     ErrorCode.CLAIMED: "Another processor is writing for this person; the message is delivered again. No action needed.",
     ErrorCode.PACED: "Many writes are waiting and this one has its turn later; raise SMIME_SYNC_WRITES_PER_SECOND with care.",
+    ErrorCode.SNAPSHOT_MISSING: "Five earlier states are kept of each person: `smime-sync restore` lists them; restore another, or lift the hold.",
+    ErrorCode.PERSON_UNKNOWN: "The ledger knows nobody by this ImmutableId, address or UPN: only people who had an event are in it.",
     ErrorCode.RETRIES_EXHAUSTED: "It failed each time it was delivered: cure the last error named here, then replay it.",
     ErrorCode.TOKEN_UNAVAILABLE: "The token service cannot be reached; the message is delivered again by itself.",
     ErrorCode.TOKEN_REFUSED: "Entra refuses the application: see its certificate or secret, its tenant and its managed identity.",

@@ -13,10 +13,13 @@ from typing import Protocol
 from sync.core.person import Attribute, Person, Values
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient
-from sync.core.record import Failure, Record
+from sync.core.record import Failure, Record, Snapshot
 
 MAX_MESSAGE_BYTES = 49_152
 """A storage queue message holds 64 KiB of base64: 48 KiB of event."""
+
+SNAPSHOTS = 5
+"""How many earlier states of a recipient are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,16 @@ class Ledger(Protocol):
 
     def records(self) -> Iterator[Record]:
         """Every record, in no particular order, read piece by piece."""
+
+
+class History(Protocol):
+    """What each recipient held before our writes: the last few, so that each write can be taken back."""
+
+    def keep(self, anchor: str, snapshot: Snapshot) -> None:
+        """Keep it, and drop the oldest of this person beyond `SNAPSHOTS`."""
+
+    def all(self, anchor: str) -> Sequence[Snapshot]:
+        """Those of one person, the newest first."""
 
 
 class Pace(Protocol):

@@ -23,9 +23,9 @@ from sync.core.person import Attribute, Values, fingerprint
 from sync.core.plan import Managed, Plan
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient
-from sync.core.record import Outcome, Record, Status
+from sync.core.record import Outcome, Record, Snapshot, Status
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.ports import Ledger, Pace, Recipients
+from sync.ports import History, Ledger, Pace, Recipients
 
 TURN_LASTS = timedelta(minutes=10)
 """How late an event may come to the turn that it booked: the longest that a host hides a message, and then some."""
@@ -54,6 +54,7 @@ class Processor:
 
     recipients: Recipients
     ledger: Ledger
+    history: History
     judging: Callable[[datetime], Context]
     now: Callable[[], datetime]
     pace: Pace | None = None
@@ -80,6 +81,7 @@ class Processor:
             context=self.judging(self.now()),
             withdraw=person.deleted or (self.withdraw_disabled and not person.enabled),
             try_synchronised=self.try_synchronised,
+            held=self._held(record),
         )
         return Examined(record=record, recipient=recipient, decision=decision)
 
@@ -116,9 +118,12 @@ class Processor:
 
         # 4. Claim: if we die after the write, the ledger already says whose values these are.
         before = record.managed
+        now = self.now()
+        snapshot = Snapshot(id=f"{now:%Y%m%dT%H%M%S%f}", at=now, values=recipient.values, managed=before)
         record = self.ledger.put(replace(record, managed=decision.plan.claim, claimed_until=self.now() + CLAIM))
         try:
-            # 5. Write, then read back.
+            # 5. Write, then read back; what was there before is kept first.
+            self.history.keep(anchor, snapshot)
             self.recipients.write(recipient, decision.plan.changes)
             _compare(decision.plan, self.recipients.read(recipient))
         except SyncError as error:
@@ -131,6 +136,15 @@ class Processor:
         # 6. Record the outcome.
         settled = replace(record, managed=decision.plan.settled, claimed_until=None)
         return self._record(settled, self._outcome(event, Status.WRITTEN, decision))
+
+    def _held(self, record: Record) -> Snapshot | None:
+        """What an administrator restored, if anything. Raises PermanentError `snapshot-missing`."""
+        if record.hold is None:
+            return None
+        kept = next((each for each in self.history.all(record.anchor) if each.id == record.hold), None)
+        if kept is None:
+            raise PermanentError(ErrorCode.SNAPSHOT_MISSING, f"the restored state {record.hold} is not kept any more")
+        return kept
 
     def _insist_on_a_turn(self, event: Event) -> None:
         """One rate for the whole tenant. An event that waited for its turn has one, unless it missed it by long."""

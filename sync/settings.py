@@ -109,6 +109,7 @@ class CloudSettings(JudgingSettings, StorageSettings):
     )
     ledger_table: _TableName = Field("SmimeSyncLedger", description="the ledger's table")
     failures_table: _TableName = Field("SmimeSyncFailures", description="the table of failed messages")
+    history_table: _TableName = Field("SmimeSyncHistory", description="the table of what recipients held before writes")
     pace_table: _TableName = Field("SmimeSyncPace", description="the table in which instances share the rate of writes")
     writes_per_second: float = Field(2, gt=0, le=100, description="writes a second for the whole tenant, all instances")
     writes_at_once: int = Field(3, ge=1, le=100, description="writes together after a rest")

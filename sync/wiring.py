@@ -26,6 +26,7 @@ from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Reconciler, Reconciliation
 from sync.replayer import Replay, Replayer
+from sync.restorer import Restorer
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -48,6 +49,7 @@ class App:
     receiver: Receiver
     reconciler: Reconciler
     replayer: Replayer
+    restorer: Restorer
     failures: Failures
 
     def process(self, message: Message) -> Outcome:
@@ -126,23 +128,26 @@ def _cloud() -> App:
 
 def cloud_from(config: settings.CloudSettings) -> App:
     """The function's side from given settings."""
-    from sync.adapters.table_ledger import TableFailures, TableLedger, TablePace
+    from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
 
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
     if config.storage is not None:
         connection = config.storage.get_secret_value()
         ledger = TableLedger.from_connection_string(connection, config.ledger_table)
         failures = TableFailures.from_connection_string(connection, config.failures_table)
+        history = TableHistory.from_connection_string(connection, config.history_table)
         pace = TablePace.from_connection_string(connection, config.pace_table)
     else:
         url, credential = str(config.storage__tableserviceuri), storage_credential(config)
         ca_file = str(config.ca_file) if config.ca_file else None
         ledger = TableLedger.from_identity(url, credential, config.ledger_table, ca_file=ca_file)
         failures = TableFailures.from_identity(url, credential, config.failures_table, ca_file=ca_file)
+        history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file)
         pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
     processor = Processor(
         recipients=exchange_online(config),
         ledger=ledger,
+        history=history,
         judging=lambda moment: Context(now=moment, trust=trust, policy=POLICIES[config.policy]),
         now=now,
         pace=pace,
@@ -162,6 +167,7 @@ def embedded(
         Database,
         EmbeddedCheckpoints,
         EmbeddedFailures,
+        EmbeddedHistory,
         EmbeddedLedger,
         EmbeddedQueue,
         EmbeddedRecipients,
@@ -170,10 +176,11 @@ def embedded(
 
     database = Database(state, clock)
     ledger, failures = EmbeddedLedger(database), EmbeddedFailures(database)
-    queue, recipients = EmbeddedQueue(database), EmbeddedRecipients(database)
+    queue, recipients, history = EmbeddedQueue(database), EmbeddedRecipients(database), EmbeddedHistory(database)
     processor = Processor(
         recipients=recipients,
         ledger=ledger,
+        history=history,
         judging=lambda moment: Context(now=moment, trust=trust),
         now=clock,
     )
@@ -193,6 +200,7 @@ class _UseCases(TypedDict):
     receiver: Receiver
     reconciler: Reconciler
     replayer: Replayer
+    restorer: Restorer
     failures: Failures
 
 
@@ -206,6 +214,7 @@ def _use_cases(
         receiver=receiver,
         reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor),
         replayer=Replayer(failures=failures, queue=queue),
+        restorer=Restorer(ledger=ledger, history=processor.history, queue=queue),
         failures=failures,
     )
 

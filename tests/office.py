@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sync import envelope
-from sync.adapters.embedded import Database, EmbeddedFailures, EmbeddedLedger, EmbeddedQueue, EmbeddedRecipients
+from sync.adapters.embedded import (
+    Database,
+    EmbeddedFailures,
+    EmbeddedHistory,
+    EmbeddedLedger,
+    EmbeddedQueue,
+    EmbeddedRecipients,
+)
 from sync.core.event import Cause, Event
 from sync.core.identity import SourceAnchor, Watermark
 from sync.core.judgement import Context
@@ -19,11 +26,12 @@ from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Outcome, Record
 from sync.drain import drain
 from sync.errors import SyncError
-from sync.ports import Message, Recipients
+from sync.ports import Ledger, Message, Recipients
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Reconciler
 from sync.replayer import Replayer
+from sync.restorer import Restorer
 from tests.mill import NOW, Authority, Issued, Mill
 
 
@@ -71,6 +79,27 @@ class Faulty:
         return self.inner.read(recipient) if self.reads is None else self.reads
 
 
+@dataclass
+class Crash:
+    """A ledger whose process is killed at the nth put: what was stored before stays, nothing after happens."""
+
+    inner: Ledger
+    at: int
+    puts: int = 0
+
+    def get(self, anchor: str) -> Record | None:
+        return self.inner.get(anchor)
+
+    def put(self, record: Record) -> Record:
+        self.puts += 1
+        if self.puts >= self.at:
+            raise KeyboardInterrupt
+        return self.inner.put(record)
+
+    def records(self) -> None:
+        raise AssertionError
+
+
 @dataclass(kw_only=True)
 class Office:
     """The cloud side and its tenant. Everybody who was given a mailbox has `name`@corp.example."""
@@ -87,10 +116,12 @@ class Office:
         self.queue = EmbeddedQueue(self.database)
         self.ledger = EmbeddedLedger(self.database)
         self.failures = EmbeddedFailures(self.database)
+        self.history = EmbeddedHistory(self.database)
         self.recipients = EmbeddedRecipients(self.database)
         self.processor = Processor(
             recipients=self.recipients,
             ledger=self.ledger,
+            history=self.history,
             judging=lambda moment: Context(now=moment, trust=self.trust),
             now=lambda: self.now,
         )
@@ -117,6 +148,10 @@ class Office:
     @property
     def replayer(self) -> Replayer:
         return Replayer(failures=self.failures, queue=self.queue)
+
+    @property
+    def restorer(self) -> Restorer:
+        return Restorer(ledger=self.ledger, history=self.history, queue=self.queue)
 
     def issue(self, name: str, **options: object) -> Issued:
         """A good certificate for this person, unless the options say otherwise."""

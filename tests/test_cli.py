@@ -97,6 +97,8 @@ def test_jsonl_answers_every_line_in_order() -> None:
         (["validate", "--policy", "none", "x.pem"], "there is no policy pack"),
         (["validate", "--anchors", "nowhere.pem", "x.pem"], "file-unreadable"),
         (["replay"], "choose --all"),
+        (["restore"], "Missing argument"),
+        (["restore", "alice@corp.example", "--to", "1", "--lift"], "not both"),
         (["no-such-command"], "No such command"),
     ],
 )

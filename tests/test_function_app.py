@@ -21,7 +21,7 @@ import pytest
 
 from sync import drain, envelope
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableFailures, TableLedger, TablePace
+from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
 from sync.core.event import Event
 from sync.core.identity import Watermark
 from sync.core.person import Person, Values
@@ -103,7 +103,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One worker for this module: starting it costs a second."""
     require("functions worker", missing())
     folder = tmp_path_factory.mktemp("function")
-    names = [f"{kind}{uuid.uuid4().hex[:8]}" for kind in ("queue-", "Ledger", "Failures", "Pace")]
+    names = [f"{kind}{uuid.uuid4().hex[:8]}" for kind in ("queue-", "Ledger", "Failures", "Pace", "History")]
     root = Mill(now=NOW - DAY).root()
     issuing = root.issue_ca("Example Issuing CA")
     (folder / "anchors.pem").write_text(root.pem)
@@ -118,6 +118,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "SMIME_SYNC_TENANT_ID": tenant.id,
             "SMIME_SYNC_MODE": "write",
             "SMIME_SYNC_PACE_TABLE": names[3],
+            "SMIME_SYNC_HISTORY_TABLE": names[4],
             "SMIME_SYNC_WRITES_PER_SECOND": "100",
             "SMIME_SYNC_CREDENTIAL": "secret",
             "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
@@ -137,7 +138,8 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
             issuing=issuing,
         )
         pace = TablePace.from_connection_string(azurite.connection_string, names[3])
-        for store in (cloud.queue, cloud.ledger, cloud.failures, pace):
+        history = TableHistory.from_connection_string(azurite.connection_string, names[4])
+        for store in (cloud.queue, cloud.ledger, cloud.failures, pace, history):
             stack.enter_context(contextlib.closing(store))
             store.create()
         yield cloud

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -15,36 +15,14 @@ from sync.core.plan import Managed
 from sync.core.recipient import Recipient
 from sync.core.record import Outcome, Record, Status
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import Ledger
 from sync.processor import CLAIM
 from tests.mill import DAY
-from tests.office import Faulty, Office, person
+from tests.office import Crash, Faulty, Office, person
 
 
 @pytest.fixture
 def office() -> Office:
     return Office()
-
-
-@dataclass
-class Crash:
-    """A ledger whose process is killed at the nth put: what was stored before stays, nothing after happens."""
-
-    inner: Ledger
-    at: int
-    puts: int = 0
-
-    def get(self, anchor: str) -> Record | None:
-        return self.inner.get(anchor)
-
-    def put(self, record: Record) -> Record:
-        self.puts += 1
-        if self.puts >= self.at:
-            raise KeyboardInterrupt
-        return self.inner.put(record)
-
-    def records(self) -> None:
-        raise AssertionError
 
 
 def codes(outcome: Outcome) -> set[Code]:

@@ -17,14 +17,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sync.archive import failure_from_json, failure_to_json, record_from_json, record_to_json
+from sync.archive import (
+    failure_from_json,
+    failure_to_json,
+    record_from_json,
+    record_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
 from sync.core.identity import SourceAnchor
 from sync.core.person import Attribute, Person, Values
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient, RecipientKind
-from sync.core.record import Failure, Record
+from sync.core.record import Failure, Record, Snapshot
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import MAX_MESSAGE_BYTES, Message, Sent
+from sync.ports import MAX_MESSAGE_BYTES, SNAPSHOTS, Message, Sent
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -40,6 +47,7 @@ CREATE TABLE addresses (folded TEXT NOT NULL, address TEXT NOT NULL, recipient T
     PRIMARY KEY (folded, recipient));
 CREATE TABLE certificates (recipient TEXT NOT NULL, attribute TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (recipient, attribute, value));
+CREATE TABLE history (anchor TEXT NOT NULL, id TEXT NOT NULL, snapshot BLOB NOT NULL, PRIMARY KEY (anchor, id));
 CREATE TABLE pace (booked_until TEXT);
 CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB);
 CREATE TABLE sent (guid TEXT PRIMARY KEY, state_hash TEXT NOT NULL, deleted INTEGER NOT NULL, identity TEXT NOT NULL);
@@ -192,6 +200,28 @@ class EmbeddedLedger:
     def records(self) -> Iterator[Record]:
         query = "SELECT anchor, record, version FROM ledger WHERE anchor > ? ORDER BY anchor"
         return (record_from_json(record, str(version)) for _, record, version in self._database.walk(query, ""))
+
+
+class EmbeddedHistory:
+    """History: a row for each snapshot."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, anchor: str, snapshot: Snapshot) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO history VALUES (?, ?, ?)", (anchor, snapshot.id, snapshot_to_json(snapshot))
+            )
+            connection.execute(
+                "DELETE FROM history WHERE anchor = ? AND id NOT IN "
+                "(SELECT id FROM history WHERE anchor = ? ORDER BY id DESC LIMIT ?)",
+                (anchor, anchor, SNAPSHOTS),
+            )
+
+    def all(self, anchor: str) -> Sequence[Snapshot]:
+        rows = self._database.rows("SELECT snapshot FROM history WHERE anchor = ? ORDER BY id DESC", anchor)
+        return [snapshot_from_json(snapshot) for (snapshot,) in rows]
 
 
 class EmbeddedPace:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,11 +19,19 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
-from sync.archive import failure_from_json, failure_to_json, record_from_json, record_to_json
+from sync.archive import (
+    failure_from_json,
+    failure_to_json,
+    record_from_json,
+    record_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
 from sync.azure_errors import Service, service_code, translated
 from sync.core.rate import Rate
-from sync.core.record import Failure, Record
+from sync.core.record import Failure, Record, Snapshot
 from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.ports import SNAPSHOTS
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -147,6 +155,32 @@ class TableLedger(_Table):
         return map(_record, self._walk())
 
 
+class TableHistory(_Table):
+    """History: an entity for each snapshot, those of a person side by side."""
+
+    def keep(self, anchor: str, snapshot: Snapshot) -> None:
+        """See ports.History. Raises PermanentError `event-too-large` over MAX_BYTES."""
+        partition, row = _place(anchor)
+        with translated(self._service):
+            entity = _entity(partition, f"{row}.{snapshot.id}", snapshot_to_json(snapshot))
+            self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+            for surplus in self._rows(anchor, ["RowKey"])[SNAPSHOTS:]:
+                self._client.delete_entity(partition, str(surplus["RowKey"]))
+
+    def all(self, anchor: str) -> Sequence[Snapshot]:
+        """See ports.History."""
+        return [_snapshot(entity) for entity in self._rows(anchor)]
+
+    def _rows(self, anchor: str, select: list[str] | None = None) -> list[Mapping[str, Any]]:
+        partition, row = _place(anchor)
+        # "." comes right before "/" in the order of keys: all rows of this person and nobody else's.
+        query = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last"
+        keys = {"partition": partition, "first": f"{row}.", "last": f"{row}/"}
+        with translated(self._service):
+            found = list(self._client.query_entities(query, parameters=keys, select=select))
+        return sorted(found, key=lambda entity: str(entity["RowKey"]), reverse=True)
+
+
 class TablePace(_Table):
     """Pace: one moment in one entity, swapped by whoever books the next turn."""
 
@@ -238,6 +272,11 @@ def _etag(entity: Mapping[str, Any]) -> str:
 def _record(entity: Mapping[str, Any]) -> Record:
     with _named(entity):
         return record_from_json(_text(entity), _etag(entity))
+
+
+def _snapshot(entity: Mapping[str, Any]) -> Snapshot:
+    with _named(entity):
+        return snapshot_from_json(_text(entity))
 
 
 def _failure(entity: Mapping[str, Any]) -> Failure:

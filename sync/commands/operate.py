@@ -1,4 +1,4 @@
-"""`smime-sync reconcile`, `failed` and `replay`: the operator's hand on the cloud side."""
+"""`smime-sync reconcile`, `failed`, `replay` and `restore`: the operator's hand on the cloud side."""
 
 from __future__ import annotations
 
@@ -60,3 +60,27 @@ def replay(
         print_json(done.to_json())
     else:
         out.print(f"{len(done.chosen)} messages {'went back on the queue' if apply else 'would go back (dry run)'}")
+
+
+def restore(
+    user: Annotated[str, typer.Argument(help="The person: an address, the UPN or the ImmutableId.")],
+    to: Annotated[int | None, typer.Option(help="Hold this earlier state; 1 is the one before the last write.")] = None,
+    lift: Annotated[bool, typer.Option("--lift", help="Lift the hold: the directory decides again.")] = False,
+    apply: Apply = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what a recipient held before our writes, and hold one of these states until it is lifted."""
+    if lift and to is not None:
+        raise typer.BadParameter("choose --to N or --lift, not both")
+    found = wiring.cloud().restorer.restore(user, number=to, lift=lift, apply=apply)
+    if as_json:
+        print_json(found.to_json())
+        return
+    table = Table("number", "until", "userCertificate", "userSMIMECertificate", "")
+    for number, snapshot in enumerate(found.snapshots, start=1):
+        values = snapshot.values
+        counts = str(len(values.user_certificate)), str(len(values.user_smime_certificate))
+        mark = "[yellow]held[/yellow]" if snapshot.id == found.hold else ""
+        table.add_row(str(number), f"{snapshot.at:%Y-%m-%d %H:%M:%S}", *counts, mark)
+    out.print(table)
+    out.print("done: the processor was woken" if found.applied else "nothing was changed (dry run)")

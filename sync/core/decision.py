@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from sync.core.judgement import Context, Verdict, judge
 from sync.core.person import Attribute, Person, Values
-from sync.core.plan import Managed, Plan, plan
+from sync.core.plan import Managed, Plan, plan, plan_back
 from sync.core.recipient import Owner, Recipient
-from sync.core.record import Judged
+from sync.core.record import Judged, Snapshot
 from sync.core.selection import Selection, select
 
 
@@ -36,10 +36,12 @@ def decide(
     context: Context,
     withdraw: bool = False,
     try_synchronised: bool = False,
+    held: Snapshot | None = None,
 ) -> Decision:
     """Decide for one person and their recipient; `withdraw` selects nothing, whatever the certificates are worth.
 
-    `try_synchronised` takes the attribute of a recipient that Entra Connect owns for ours to write.
+    `try_synchronised` takes the attribute of a recipient that Entra Connect owns for ours to write. `held` is what an
+    administrator restored: judged all the same, it goes before what would be selected, but not before a withdrawal.
 
     The addresses come from the recipient, never from the event: a claim of addresses proves nothing (rules.md B12).
     """
@@ -47,11 +49,15 @@ def decide(
     verdicts = [judge(attribute, value, here) for attribute in Attribute for value in person.values[attribute]]
     selection = select(verdicts, here)
     selected = Values() if withdraw else selection.values
+    made = plan(selected=selected, current=recipient.values, managed=managed)
+    if held is not None and not withdraw:
+        selected = held.values
+        made = plan_back(values=held.values, ours=held.managed, current=recipient.values, managed=managed)
     return Decision(
         owner=recipient.owner,
         judged=_judged(selection, selected),
         ours_to_write=try_synchronised or recipient.owner is not Owner.ON_PREMISES,
-        plan=plan(selected=selected, current=recipient.values, managed=managed),
+        plan=made,
     )
 
 

@@ -18,6 +18,7 @@ class Cause(StrEnum):
     RECONCILIATION = "reconciliation"
     REPLAY = "replay"
     VERIFICATION = "verification"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,20 @@ def plan(*, selected: Values, current: Values, managed: Managed) -> Plan:
     return Plan(current=current, after=after, foreign=foreign, claim=brought, settled=settled)
 
 
+def plan_back(*, values: Values, ours: Managed, current: Values, managed: Managed) -> Plan:
+    """Plan the write that makes `current` hold exactly what it held once: `values`, of which `ours` was ours.
+
+    What is ours now or was then is claimed, so that a crash in between orphans nothing.
+    """
+    return Plan(
+        current=current,
+        after=values,
+        foreign=_each(lambda a: {value for value in values[a] if fingerprint(value) not in ours[a]}),
+        claim=_marks(lambda a: managed[a] | ours[a]),
+        settled=_marks(lambda a: ours[a] & {fingerprint(value) for value in values[a]}),
+    )
+
+
 def _each(values: Callable[[Attribute], Iterable[bytes]]) -> Values:
     return Values.of(values(Attribute.USER_CERTIFICATE), values(Attribute.USER_SMIME_CERTIFICATE))
 

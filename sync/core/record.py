@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sync.core.findings import Finding
 from sync.core.identity import Watermark
-from sync.core.person import Attribute
+from sync.core.person import Attribute, Values
 from sync.core.plan import Managed
 from sync.core.recipient import Owner
 
@@ -67,12 +67,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a recipient held right before a write of ours, and what of it was ours. `id` orders them by time."""
+
+    id: str
+    at: datetime
+    values: Values
+    managed: Managed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What we know of one person: the key is `anchor` (the ImmutableId).
 
     `managed` names what we published. `claimed_until` says that a processor is writing for this person until then
     (UTC); it ends by itself, so a killed processor blocks nobody for longer. `event` is the last event handled, as it
-    was sent. `version` is the ledger's own mark for compare-and-swap; None means that the record is not stored yet.
+    was sent. `hold` names the snapshot that an administrator restored: until it is lifted, that is what the recipient
+    shall hold, whatever the directory says. `version` is the ledger's own mark for compare-and-swap; None means that
+    the record is not stored yet.
     """
 
     anchor: str
@@ -82,6 +94,7 @@ class Record:
     claimed_until: datetime | None = None
     outcome: Outcome | None = None
     event: str | None = None
+    hold: str | None = None
     version: str | None = None
 
 

@@ -14,6 +14,7 @@ from sync.adapters.embedded import (
     Database,
     EmbeddedCheckpoints,
     EmbeddedFailures,
+    EmbeddedHistory,
     EmbeddedLedger,
     EmbeddedPace,
     EmbeddedQueue,
@@ -23,6 +24,7 @@ from sync.core.person import Values
 from sync.core.recipient import Recipient
 from sync.errors import ErrorCode, PermanentError
 from tests.adapters.failures_contract import FailuresContract
+from tests.adapters.history_contract import HistoryContract
 from tests.adapters.ledger_contract import LedgerContract
 from tests.adapters.pace_contract import PaceContract
 from tests.adapters.queue_contract import QueueContract
@@ -68,6 +70,12 @@ class TestLedger(LedgerContract):
     @pytest.fixture
     def ledger(self, database: Database) -> EmbeddedLedger:
         return EmbeddedLedger(database)
+
+
+class TestHistory(HistoryContract):
+    @pytest.fixture
+    def history(self, database: Database) -> EmbeddedHistory:
+        return EmbeddedHistory(database)
 
 
 class TestPace(PaceContract):

@@ -11,12 +11,13 @@ from typing import TypeVar
 import pytest
 from azure.data.tables import TableClient, UpdateMode
 
-from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableLedger, TablePace
+from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableHistory, TableLedger, TablePace
 from sync.archive import record_to_json
 from sync.core.record import Failure, Record
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.adapters.failures_contract import FULL as FAILURE
 from tests.adapters.failures_contract import FailuresContract
+from tests.adapters.history_contract import HistoryContract
 from tests.adapters.ledger_contract import ANCHOR, LedgerContract
 from tests.adapters.pace_contract import PaceContract
 from tests.lab.azurite import Azurite, UnsignedToken
@@ -29,7 +30,7 @@ def a_name() -> str:
     return f"t{uuid.uuid4().hex}"
 
 
-TableT = TypeVar("TableT", TableLedger, TableFailures, TablePace)
+TableT = TypeVar("TableT", TableLedger, TableFailures, TableHistory, TablePace)
 
 
 @contextmanager
@@ -67,6 +68,15 @@ class TestLedgerContract(LedgerContract):
     @pytest.fixture
     def ledger(self, azurite: Azurite) -> Iterator[TableLedger]:
         with a_table(TableLedger, azurite) as made:
+            yield made
+
+
+class TestHistoryContract(HistoryContract):
+    """The history's contract on Azurite."""
+
+    @pytest.fixture
+    def history(self, azurite: Azurite) -> Iterator[TableHistory]:
+        with a_table(TableHistory, azurite) as made:
             yield made
 
 

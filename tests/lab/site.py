@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sync import wiring
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableFailures, TableLedger, TablePace
+from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
 from sync.agent import Agent
 from sync.core.person import Attribute, Values
 from sync.settings import AgentSettings, load
@@ -133,7 +133,8 @@ def start(
         ledger = TableLedger.from_connection_string(azurite.connection_string, "SmimeSyncLedger")
         failures = TableFailures.from_connection_string(azurite.connection_string, "SmimeSyncFailures")
         pace = TablePace.from_connection_string(azurite.connection_string, "SmimeSyncPace")
-        for store in (queue, ledger, failures, pace):
+        history = TableHistory.from_connection_string(azurite.connection_string, "SmimeSyncHistory")
+        for store in (queue, ledger, failures, pace, history):
             running.enter_context(contextlib.closing(store))
             store.create()
         told("tenant (Entra and Exchange Online over HTTPS)")
