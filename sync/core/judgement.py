@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sync.core.certificate import Certificate, MalformedCertificateError
 from sync.core.context import Context
 from sync.core.findings import Finding
-from sync.core.path import path_findings
+from sync.core.path import find_path
 from sync.core.person import Attribute, fingerprint
 from sync.core.rules import LEAF_RULES
 from sync.core.values import Opened, open_value
@@ -74,6 +74,5 @@ def _certificate_findings(certificate: Certificate, opened: Opened, context: Con
             standing = standing and not finding.refuses
             yield finding
     if standing:
-        yield from path_findings(
-            certificate, opened.intermediates, trust=context.trust, policy=context.policy, now=context.now
-        )
+        path = find_path(certificate, opened.intermediates, trust=context.trust, policy=context.policy, now=context.now)
+        yield from path.findings

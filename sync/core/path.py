@@ -78,10 +78,20 @@ class TrustStore:
         )
 
 
-def path_findings(
-    leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore, policy: Policy, now: datetime
-) -> Iterator[Finding]:
-    """Yield what keeps `leaf` from a path to a trust anchor, nothing when there is a good one (RFC 5280, 6.1).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """What the search for a path came to.
+
+    `authorities` is the chain that OpenSSL verified and our own rules passed, from the leaf's issuer up to the anchor;
+    it is empty when there is none, and `findings` then say why.
+    """
+
+    authorities: tuple[Certificate, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def find_path(leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore, policy: Policy, now: datetime) -> Path:
+    """Find a path from `leaf` to a trust anchor, or tell what keeps it from one (RFC 5280, 6.1).
 
     `offered` are certificates that came with the value. 1 OpenSSL chooses the issuers. 2 Where that fails, every path
     that the names allow is tried by itself, since OpenSSL takes one issuer of a name and never comes back for another
@@ -90,23 +100,23 @@ def path_findings(
     try:
         subject = Authority(leaf, _openssl(leaf))
     except MalformedCertificateError as error:
-        yield policy.finding(Code.CERT_MALFORMED, str(error))
-        return
+        return Path(findings=(policy.finding(Code.CERT_MALFORMED, str(error)),))
     pool = _Pool.of(trust, offered)
     search = _Search(leaf=subject, pool=pool, policy=policy, now=now)
     # 1
-    failures = [search.attempt(trust.store, pool.untrusted)]
-    if not failures[0]:
-        return
+    attempts = [search.attempt(trust.store, pool.untrusted)]
+    if not attempts[0].findings:
+        return attempts[0]
     # 2
     paths, exhausted = search.paths()
     for *between, anchor in paths:
-        failures.append(search.attempt(_store([anchor]), between))
-        if not failures[-1]:
-            return
-    yield from min(failures, key=lambda findings: _SAYS_LITTLE.get(findings[0].code, 0))
+        attempts.append(search.attempt(_store([anchor]), between))
+        if not attempts[-1].findings:
+            return attempts[-1]
+    told = min((each.findings for each in attempts), key=lambda findings: _SAYS_LITTLE.get(findings[0].code, 0))
     if exhausted:
-        yield policy.finding(Code.CHAIN_BUDGET, f"more paths are possible by name than the {len(paths)} tried")
+        told += (policy.finding(Code.CHAIN_BUDGET, f"more paths are possible by name than the {len(paths)} tried"),)
+    return Path(findings=told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,15 +159,16 @@ class _Search:
     policy: Policy
     now: datetime
 
-    def attempt(self, store: crypto.X509Store, untrusted: Sequence[Authority]) -> list[Finding]:
+    def attempt(self, store: crypto.X509Store, untrusted: Sequence[Authority]) -> Path:
         """Let OpenSSL build and verify a chain from these, and check it; nothing found means that it is good."""
         context = crypto.X509StoreContext(store, self.leaf.openssl, [each.openssl for each in untrusted])
         try:
             chain = context.get_verified_chain()
         except crypto.X509StoreContextError as error:
-            return [self._refusal(error)]
-        authorities = [self.pool.by_fingerprint[_fingerprint(each)] for each in chain[1:]]
-        return list(chain_findings(authorities, self.policy, self.now))
+            return Path(findings=(self._refusal(error),))
+        authorities = tuple(self.pool.by_fingerprint[_fingerprint(each)] for each in chain[1:])
+        findings = tuple(chain_findings(authorities, self.policy, self.now))
+        return Path(authorities=authorities if not findings else (), findings=findings)
 
     def paths(self) -> tuple[list[tuple[Authority, ...]], bool]:
         """Paths of CAs to an anchor by name alone, the short ones first, and whether the budget cut the search off."""
