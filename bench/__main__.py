@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import events, judging
+from bench import events, judging, writing
 from bench.figure import Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-SECTIONS = (judging, events)
+SECTIONS = (judging, events, writing)
 
 
 def machine() -> str:
