@@ -6,6 +6,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,6 +88,28 @@ def test_trailing_bytes_are_malformed(issuing: Authority) -> None:
     """Two readers might see two different things."""
     with pytest.raises(MalformedCertificateError):
         Certificate.parse(issuing.der + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("der_form", "other_form"),
+    [
+        (b"\x01\x01\xff", b"\x01\x01\x01"),
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x00"),
+        (b"\x02\x01\x07", b"\x02\x01\x80"),
+    ],
+)
+def test_what_is_ber_but_not_der_is_not_taken_for_the_same(
+    issuing: Authority, der_form: bytes, other_form: bytes
+) -> None:
+    """A TRUE that is not 0xFF and a default that is written out are malformed; a negative serial number is another."""
+    issued = issuing.issue(ALICE, key="ec256", serial=7).der
+    assert der_form in issued
+    changed = issued.replace(der_form, other_form, 1)
+
+    try:
+        assert Certificate.parse(changed).serial < 0
+    except MalformedCertificateError as error:
+        assert error.code is Code.CERT_MALFORMED
 
 
 @pytest.mark.parametrize("version", [2, 4])
@@ -182,11 +205,12 @@ _SEEDS = [
 @given(mutated(_SEEDS))
 @settings(max_examples=500, deadline=None)
 def test_any_bytes_are_a_certificate_or_malformed(value: bytes) -> None:
-    """Nothing else comes out, and whatever is a certificate can tell its names."""
+    """Nothing else comes out; whatever is a certificate is written again the same, and can tell its names."""
     try:
         certificate = Certificate.parse(value)
     except MalformedCertificateError:
         return
+    assert certificate.parsed.public_bytes(serialization.Encoding.DER) == value
     assert certificate.subject_text
     assert certificate.issuer_text
     assert isinstance(certificate.subject_emails, tuple)

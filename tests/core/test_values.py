@@ -70,6 +70,7 @@ def test_the_form_is_told_by_the_bytes(alice: Issued) -> None:
         bytes(100),
         b"\x01\x00\x09\x00\x01\x00\x00\x00",
         b"\x01\x00\x03\x00\x01",
+        b"\x09\x00\x01\x00\x01" + bytes(252),  # a length within its own header, from where another one would fit
         b"\x01\x00\x08\x00\x01\x00\x00\x00\x03",
     ],
 )
