@@ -8,11 +8,14 @@ from datetime import datetime
 from sync.core.addresses import Mailbox, known_addresses
 from sync.core.path import TrustStore
 from sync.core.policy import PRIVATE_CA, Policy
+from sync.core.revocation import NOTHING_KNOWN, Knowledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The moment (aware), whom we trust, by which policy we judge, and whose certificate it should be.
+
+    `revocation` is what is known of it, looked at when the policy asks for it.
 
     `addresses` are the person's as the cloud knows them, the primary one first (rules.md, B12); None leaves the
     address rule out. `mailboxes` are those of them that are e-mail addresses, read once.
@@ -22,6 +25,7 @@ class Context:
     trust: TrustStore
     policy: Policy = PRIVATE_CA
     addresses: tuple[str, ...] | None = None
+    revocation: Knowledge = field(default=NOTHING_KNOWN, repr=False)
     mailboxes: tuple[Mailbox, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,8 @@ from sync.core.context import Context
 from sync.core.findings import Finding
 from sync.core.path import find_path
 from sync.core.person import Attribute, fingerprint
+from sync.core.policy import Revocation
+from sync.core.revocation import revocation_findings
 from sync.core.rules import LEAF_RULES
 from sync.core.values import Opened, open_value
 
@@ -41,7 +43,8 @@ class Verdict:
 def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
     """Judge one value, whatever its bytes. Raises nothing: what a library refuses is a finding.
 
-    1 open the value, 2 read the person's certificate, 3 ask every rule, 4 look for a path when none of them refuses.
+    1 open the value, 2 read the person's certificate, 3 ask every rule, 4 look for a path when none of them refuses,
+    5 ask whether the certificate or a CA of the path was revoked.
     """
     # 1
     opened = open_value(attribute, value, context.policy)
@@ -54,7 +57,7 @@ def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
         except MalformedCertificateError as error:
             findings.append(context.policy.finding(error.code, str(error)))
         else:
-            # 3 and 4
+            # 3 to 5
             findings.extend(_certificate_findings(certificate, opened, context))
     return Verdict(
         attribute=attribute,
@@ -76,3 +79,12 @@ def _certificate_findings(certificate: Certificate, opened: Opened, context: Con
     if standing:
         path = find_path(certificate, opened.intermediates, trust=context.trust, policy=context.policy, now=context.now)
         yield from path.findings
+        if path.authorities and context.policy.revocation is not Revocation.OFF:
+            yield from revocation_findings(
+                certificate,
+                path.authorities,
+                knowledge=context.revocation,
+                trust=context.trust,
+                policy=context.policy,
+                now=context.now,
+            )

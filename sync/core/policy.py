@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from enum import StrEnum
 from types import MappingProxyType
 
 from sync.core.certificate import Signature
@@ -30,8 +31,18 @@ _WARNINGS = frozenset(
     }
 )
 _NOTES = frozenset({Code.DUPLICATE, Code.SUPERSEDED_SAME_KEY, Code.SUPERSEDED, Code.NONE_PUBLISHABLE, Code.OVERLAP})
+# What revocation leaves open: refused when revocation is `hard`, a warning when it is `soft`.
+OPEN = frozenset({Code.REVOCATION_UNKNOWN, Code.CRL_STALE, Code.CRL_SIGNATURE})
 _NEVER = frozenset({"md2", "md4", "md5"})
 _SCHEMES = frozenset({"rsa", "rsa-pss", "ecdsa"})
+
+
+class Revocation(StrEnum):
+    """Whether revocation is looked at, and what it means that it cannot be found out."""
+
+    OFF = "off"
+    SOFT = "soft"
+    HARD = "hard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +52,8 @@ class Policy:
     `levels` overrides the level that the decision table gives a code. Sizes are in bits for keys and in bytes for
     values; `curves` and `hashes` bear the names that `cryptography` gives them, with `x25519` and `x448` among the
     curves. SHA-1 is allowed by adding `sha1` to `hashes`; MD5 and MD2 are refused whatever `hashes` says.
-    `subject_email` takes emailAddress of the subject for an address where the certificate has no other.
+    `subject_email` takes emailAddress of the subject for an address where the certificate has no other. A revocation
+    list counts until `crl_grace` past its next update.
     """
 
     name: str
@@ -55,6 +67,8 @@ class Policy:
     curves: frozenset[str] = frozenset({"secp256r1", "secp384r1", "secp521r1"})
     hashes: frozenset[str] = frozenset({"sha256", "sha384", "sha512"})
     subject_email: bool = True
+    revocation: Revocation = Revocation.OFF
+    crl_grace: timedelta = timedelta(0)
     max_value_bytes: int = 32_768
     max_certificates: int = 64
     max_depth: int = 8
@@ -68,6 +82,8 @@ class Policy:
             return self.levels[code]
         if code in _NOTES:
             return Level.NOTE
+        if code in OPEN and self.revocation is not Revocation.HARD:
+            return Level.WARN
         return Level.WARN if code in _WARNINGS else Level.REFUSE
 
     def finding(self, code: Code, detail: str) -> Finding:
