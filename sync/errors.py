@@ -50,6 +50,7 @@ class ErrorCode(StrEnum):
     TENANT_VALUE = "tenant-value"
     TENANT_ANSWER = "tenant-answer"
     TENANT_REDIRECT = "tenant-redirect"
+    PAGE_EXPIRED = "page-expired"
     NO_RECIPIENT = "no-recipient"
     RECIPIENT_AMBIGUOUS = "recipient-ambiguous"
     RECIPIENT_KIND = "recipient-kind"
@@ -132,6 +133,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.TENANT_VALUE: "Exchange Online does not take a value: see the fingerprint named here with explain.",
     ErrorCode.TENANT_ANSWER: "Exchange Online answered something that we cannot read: run probe and attach its transcript to an issue.",
     ErrorCode.TENANT_REDIRECT: "Exchange Online sent us to a host outside its own domain; we did not follow. See the proxy and national cloud.",
+    ErrorCode.PAGE_EXPIRED: "Reading all recipients took longer than a page lives (half an hour); run it again when less else is asked of the tenant.",
     ErrorCode.NO_RECIPIENT: "Nobody in the tenant has one of these addresses yet: give the person a mailbox, or leave them out of scope.",
     ErrorCode.RECIPIENT_AMBIGUOUS: "More than one recipient answers to this address: remove the duplicate in Exchange Online.",
     ErrorCode.RECIPIENT_KIND: "This kind of recipient cannot hold certificates: only mailboxes, mail users and mail contacts can.",

@@ -138,6 +138,16 @@ class Recipients(Protocol):
         """What the recipient holds now, exact to the byte."""
 
 
+class RecipientList(Protocol):
+    """Exchange Online, read whole."""
+
+    def all(self) -> Iterator[Recipient]:
+        """Every recipient that can hold certificates, with what it holds now, read piece by piece, in no order.
+
+        One may come twice. Raises PermanentError `read-back-unreadable`, TemporaryError `page-expired`.
+        """
+
+
 class Ledger(Protocol):
     """A record per person, with compare-and-swap."""
 

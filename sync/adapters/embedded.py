@@ -304,6 +304,11 @@ class EmbeddedRecipients:
                 return self._get(rows[0][0])
         return None
 
+    def all(self) -> Iterator[Recipient]:
+        for (recipient_id,) in self._database.walk("SELECT id FROM recipients WHERE id > ? ORDER BY id", ""):
+            if (recipient := self._get(recipient_id)) is not None:
+                yield recipient
+
     def write(self, recipient: Recipient, changes: Mapping[Attribute, tuple[bytes, ...]]) -> None:
         with self._database.transaction() as connection:
             for attribute, values in changes.items():

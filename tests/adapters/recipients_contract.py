@@ -10,7 +10,7 @@ import pytest
 from sync.core.person import Attribute, Values
 from sync.core.recipient import Owner, Recipient, RecipientKind
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import Recipients
+from sync.ports import RecipientList, Recipients
 
 EVERY_BYTE = bytes(range(256))
 LONG = bytes([0x30, 0x82, 0x0B, 0xB4]) + bytes(2996)
@@ -25,6 +25,10 @@ class World(Protocol):
     @property
     def recipients(self) -> Recipients:
         """The adapter."""
+
+    @property
+    def everybody(self) -> RecipientList:
+        """The same adapter, as the list of all."""
 
     def add(self, recipient: Recipient) -> None:
         """Make this recipient in the tenant, behind the adapter's back."""
@@ -206,3 +210,14 @@ class RecipientsContract:
         world.recipients.write(ada, {USER: values})
 
         assert world.recipients.read(ada) == Values.of(values)
+
+    def test_everybody_is_listed(self, world: World) -> None:
+        """Each kind, with what each holds; reconciliation reads the whole tenant so."""
+        crowd = [
+            made(f"{kind}@corp.example", kind=kind, values=Values.of([SHORT + bytes([place])]))
+            for place, kind in enumerate(RecipientKind)
+        ]
+        for each in crowd:
+            world.add(each)
+
+        assert sorted(world.everybody.all(), key=lambda each: each.kind) == sorted(crowd, key=lambda each: each.kind)

@@ -59,6 +59,11 @@ class EmbeddedWorld:
         """The adapter under test."""
         return EmbeddedRecipients(self.database)
 
+    @property
+    def everybody(self) -> EmbeddedRecipients:
+        """The same."""
+        return self.recipients
+
     def add(self, recipient: Recipient) -> None:
         """Through a second adapter object: the state is in the database."""
         EmbeddedRecipients(self.database).add(recipient)

@@ -7,22 +7,21 @@ import binascii
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from sync import __version__
-from sync.adapters.exchange_online import clixml
-from sync.adapters.exchange_online.refusals import refusal, reported
-from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.adapters.exchange_online import answers as answering
+from sync.adapters.exchange_online import batch
+from sync.adapters.exchange_online.answers import Answer, AnswerFormat
+from sync.adapters.exchange_online.batch import Call
+from sync.adapters.exchange_online.refusals import refusal
+from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 
 if TYPE_CHECKING:
     import requests
-
-Row = dict[str, object]
 
 _SYSTEM_MAILBOX = "SystemMailbox{bb558c35-97f1-4cb9-8ff7-d53741dc928c}"
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -36,25 +35,6 @@ class Tokens(Protocol):
 
     def token(self, claims: str | None = None) -> str:
         """A token; with the claims of a challenge (JSON) a new one that meets them."""
-
-
-class AnswerFormat(StrEnum):
-    """How the tenant is asked to write objects. Which of them returns bytes is found by probing."""
-
-    JSON = "json"
-    CLIXML = "clixml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What one page of a cmdlet's answer holds. `next` is where the next page lies.
-
-    Keys with `@` are left out of `rows`. `warnings` are sentences: that nothing changed is one.
-    """
-
-    rows: tuple[Row, ...] = ()
-    warnings: tuple[str, ...] = ()
-    next: str | None = None
 
 
 class AdminApi:
@@ -78,7 +58,8 @@ class AdminApi:
         """
         import requests
 
-        self._url = f"{host.rstrip('/')}/adminapi/beta/{tenant}/InvokeCommand"
+        self._base = f"{host.rstrip('/')}/adminapi/beta/{tenant}"
+        self._url = f"{self._base}/InvokeCommand"
         self._anchor = f"APP:{_SYSTEM_MAILBOX}@{tenant}"
         self._tokens = tokens
         self._session = session or requests.Session()
@@ -110,11 +91,26 @@ class AdminApi:
             response = self._ask(url, cmdlet, body)
             if response.status_code not in range(200, 300):
                 raise refusal(cmdlet, response.status_code, response.headers, response.content)
-            answer = _read(cmdlet, response)
+            answer = answering.read(cmdlet, response.status_code, response.headers, response.content)
             yield answer
             # The next page is asked for with the same body, anchor and cookies; it carries our token, so it may not
             # lie anywhere else than a redirect may.
             url = self._within(url, answer.next) if answer.next else None
+
+    def batch(self, calls: Sequence[Call]) -> list[Answer | SyncError]:
+        """Run cmdlets that only read, ten in a request; for each call its answer, or the error that it alone met.
+
+        Raises what `invoke` raises when a whole request fails: no part of that one was answered.
+        """
+        found: list[Answer | SyncError] = []
+        for place in range(0, len(calls), batch.LARGEST):
+            parts = calls[place : place + batch.LARGEST]
+            body = batch.body(parts, self._url, self._headers)
+            response = self._ask(f"{self._base}/$batch", "", body)
+            if response.status_code not in range(200, 300):
+                raise refusal("$batch", response.status_code, response.headers, response.content)
+            found += batch.answers(parts, response.content)
+        return found
 
     def _ask(self, url: str, cmdlet: str, body: bytes) -> requests.Response:
         """Post, and when the token is challenged, once more with one that meets the challenge."""
@@ -152,17 +148,23 @@ class AdminApi:
         raise PermanentError(ErrorCode.TENANT_REDIRECT, f"{cmdlet}: more than {_HOPS} redirects")
 
     def _headers(self, cmdlet: str) -> dict[str, str]:
-        return {
+        """Of one cmdlet; without one, of a whole batch, whose parts carry their own."""
+        every = {
             "Content-Type": "application/json; charset=utf-8",
             "Accept": "application/json",
             "User-Agent": f"smime-sync/{__version__}",
             "X-AnchorMailbox": self._anchor,
+            "client-request-id": str(uuid.uuid4()),
+            "connection-id": self._connection,
+        }
+        if not cmdlet:
+            return {**every, "Prefer": f"odata.maxpagesize={_PAGE_SIZE};odata.continue-on-error"}
+        return {
+            **every,
             "X-CmdletName": cmdlet,
             "X-ResponseFormat": self._answers,
             "X-SerializationLevel": "Partial",
             "Prefer": f"odata.maxpagesize={_PAGE_SIZE}",
-            "client-request-id": str(uuid.uuid4()),
-            "connection-id": self._connection,
         }
 
     def _within(self, base: str, target: str) -> str:
@@ -214,41 +216,3 @@ def _challenge(response: requests.Response) -> str | None:
 
 
 _URL_SAFE = str.maketrans("-_", "+/")
-
-
-def _read(cmdlet: str, response: requests.Response) -> Answer:
-    """Read a success: nothing (204 or empty), JSON, or CLIXML bare or inside the JSON."""
-    text = response.content.decode("utf-8-sig", "replace").strip()
-    if not text:
-        return Answer()
-    try:
-        if text.startswith(("<", "#<")):
-            return Answer(rows=tuple(clixml.read(text)))
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            raise TypeError("not an object")  # noqa: TRY301
-        if errors := content.get("@adminapi.errors"):
-            raise reported(cmdlet, response.status_code, response.headers, errors)
-        next_page = content.get("@odata.nextLink")
-        return Answer(
-            rows=tuple(_rows(content.get("value"))),
-            warnings=tuple(map(str, content.get("@adminapi.warnings") or ())),
-            next=str(next_page) if next_page else None,
-        )
-    except (ValueError, TypeError, RecursionError) as error:
-        raise PermanentError(
-            ErrorCode.TENANT_ANSWER,
-            f"{cmdlet} answered {response.status_code} with something unreadable ({type(error).__name__})",
-        ) from error
-
-
-def _rows(value: object) -> Iterator[Row]:
-    """The objects in `value`. CLIXML stands there as a text, or as the one text of an object."""
-    for each in value if isinstance(value, list) else [] if value is None else [value]:
-        texts = [text for text in (each.values() if isinstance(each, dict) else [each]) if isinstance(text, str)]
-        if packed := [text for text in texts if text.lstrip().startswith(("<Objs", "#< CLIXML"))]:
-            yield from clixml.read(packed[0])
-        elif isinstance(each, dict):
-            yield {key: content for key, content in each.items() if "@" not in key}
-        else:
-            raise TypeError(f"a {type(each).__name__} where an object belongs")

@@ -121,7 +121,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         case="expired page",
-        code=ErrorCode.TENANT_UNAVAILABLE,
+        code=ErrorCode.PAGE_EXPIRED,
         temporary=True,
         phrases=("expired or invalid pagination request",),
     ),

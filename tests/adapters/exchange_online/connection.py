@@ -65,6 +65,11 @@ class Connection:
         """The adapter under test."""
         return ExchangeOnline(self.api, self.codec)
 
+    @property
+    def everybody(self) -> ExchangeOnline:
+        """The same, as the list of all."""
+        return self.recipients
+
     def reading(self, answers: AnswerFormat) -> Connection:
         """The same, with answers in another format."""
         return replace(self, answers=answers)

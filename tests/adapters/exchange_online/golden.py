@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -46,19 +47,21 @@ _SPELLING = {
 }
 """WSGI loses the case of header names; HTTP does not care, a reader's eye does."""
 
+_GUID_OF_PART = re.compile(r'("client-request-id":")[0-9a-f-]{36}')
+_ORIGIN = re.compile(r"https://localhost:\d+")
 _SECRET = {"client_assertion": "<signed JWT>", "client_secret": "<secret>"}
 
 
 def render(call: Call) -> str:
     """One request as text: line, headers by name, body; what changes from run to run is named, not shown."""
     headers = {name: _RANDOM.get(name, value) for name, value in sorted(call.headers.items()) if name not in _TRANSPORT}
-    if not call.cmdlet:
+    if "/adminapi/" not in call.path:
         headers.pop("User-Agent", None)
     head = [f"{call.method} {call.path}", *(f"{_SPELLING.get(name, name)}: {value}" for name, value in headers.items())]
-    body = call.body.decode("utf-8")
+    body = _GUID_OF_PART.sub(r"\1<new GUID per request>", call.body.decode("utf-8"))
     if headers.get("Content-Type") == "application/x-www-form-urlencoded":
         body = "\n".join(f"{name}={_SECRET.get(name, value)}" for name, value in sorted(parse_qsl(body)))
-    return "\n".join([*head, "", body]).rstrip() + "\n"
+    return "\n".join([*head, "", _ORIGIN.sub("https://<host>", body)]).rstrip() + "\n"
 
 
 def _find(answers: AnswerFormat) -> Callable[[Connection], None]:
@@ -83,6 +86,15 @@ def _clear(encoding: Encoding, clearing: Clearing) -> Callable[[Connection], Non
         connection.writing(encoding, clearing).recipients.write(recipient, {Attribute.USER_SMIME_CERTIFICATE: ()})
 
     return act
+
+
+def _batch(connection: Connection) -> None:
+    recipient = _recipient(connection, RecipientKind.MAILBOX)
+    connection.recipients.read_many([recipient, recipient])
+
+
+def _all(connection: Connection) -> None:
+    list(connection.recipients.all())
 
 
 def _token(certificate: bool) -> Callable[[Connection], None]:
@@ -112,6 +124,8 @@ SCENARIOS: Mapping[str, Callable[[Connection], None]] = {
     "clear-null": _clear(Encoding.TAGGED_INTEGERS, Clearing.NULL),
     "clear-empty-tagged": _clear(Encoding.TAGGED_INTEGERS, Clearing.EMPTY),
     "clear-empty-base64": _clear(Encoding.BASE64, Clearing.EMPTY),
+    "read-batch": _batch,
+    "read-all": _all,
     "token-secret": _token(certificate=False),
     "token-certificate": _token(certificate=True),
 }

@@ -395,7 +395,7 @@ class TestPages:
         with pytest.raises(TemporaryError) as caught:
             next(pages)
 
-        assert caught.value.code is ErrorCode.TENANT_UNAVAILABLE
+        assert caught.value.code is ErrorCode.PAGE_EXPIRED
 
     def test_a_next_page_elsewhere(self, connection: Connection, api: AdminApi) -> None:
         """A next link carries our token as a redirect does."""

@@ -250,7 +250,7 @@ CASES = [
         row="expired page",
         status=400,
         body=body(kind="System.InvalidOperationException", text=EXPIRED_PAGE),
-        code=ErrorCode.TENANT_UNAVAILABLE,
+        code=ErrorCode.PAGE_EXPIRED,
         temporary=True,
     ),
     Case(

@@ -48,7 +48,7 @@ def _json(row: Mapping[str, object], behaviour: Behaviour) -> dict[str, object]:
             members[f"{name}@odata.type"] = "#Collection(String)"
             members[name] = [_text(each, behaviour) if isinstance(each, bytes) else each for each in value]
         else:
-            members[name] = value
+            members[name] = _text(value, behaviour) if isinstance(value, bytes) else value
     return members
 
 

@@ -25,6 +25,7 @@ _ATTRIBUTES: Mapping[str, Attribute] = {
     "UserCertificate": Attribute.USER_CERTIFICATE,
     "UserSMimeCertificate": Attribute.USER_SMIME_CERTIFICATE,
 }
+_ORGANISATION = Entry(id="", details="", addresses=[""], name="Smime Configuration", user_principal_name=None)
 _DEFAULT_SIZE = 1000
 _MORE = (
     "There are more results available than are currently displayed. To view them, increase the value for the "
@@ -41,13 +42,14 @@ class Result:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Cmdlets:
     """Runs cmdlets for one caller."""
 
     objects: Objects
     roles: Roles
     behaviour: Behaviour
+    sst: bytes | None = None
 
     def run(self, cmdlet: str, parameters: Mapping[str, object]) -> Result:
         """Run one. Raises Refused."""
@@ -57,8 +59,14 @@ class Cmdlets:
         names = [name for name in parameters if "@" not in name]
         if unknown := [name for name in names if name not in allowed]:
             raise refused.unknown_parameters(unknown)
+        if cmdlet == "Get-SmimeConfig":
+            return Result(entries=(_ORGANISATION,), show=self._smime_config)
         verb, _, noun = cmdlet.partition("-")
         return self._get(noun, parameters) if verb == "Get" else self._set(cmdlet, noun, parameters)
+
+    def _smime_config(self, entry: Entry) -> Properties:
+        """The tenant's SST: one byte[], shown as other bytes are (Set-SmimeConfig takes a Byte[])."""
+        return {"Identity": "Smime Configuration", "SMIMECertificateIssuingCA": self.sst}
 
     def _get(self, noun: str, parameters: Mapping[str, object]) -> Result:
         kinds = _KINDS[noun]
@@ -88,16 +96,20 @@ class Cmdlets:
             raise refused.ambiguous(identity)
         entry = entries[0]
         given = [name for name in _ATTRIBUTES if name in parameters]
-        if entry.outside_scope:
+        if entry.outside_scope and self.roles.scoped:
             raise refused.out_of_scope(entry.name)
         if entry.directory_synchronised and not entry.cloud_managed:
             raise refused.synchronised(cmdlet, ",".join(given), entry.name)
         # All are bound before any is written: a cmdlet changes everything or nothing.
         values = {_ATTRIBUTES[name]: byte_arrays(parameters, name, self.behaviour) for name in given}
+        longest = max((len(set(new)) for new in values.values()), default=0)
+        if self.behaviour.most_values is not None and longest > self.behaviour.most_values:
+            raise refused.too_many(longest, self.behaviour.most_values)
         if all(set(entry.certificates[attribute]) == set(new) for attribute, new in values.items()):
             return Result(
                 warnings=(f"The command completed successfully but no settings of '{entry.name}' have been modified.",)
             )
+        entry.before, entry.stale = dict(entry.certificates), self.behaviour.lag
         entry.certificates.update({attribute: list(dict.fromkeys(new)) for attribute, new in values.items()})
         entry.writes += 1
         return Result()
@@ -137,6 +149,7 @@ def _whole(entry: Entry) -> Properties:
     if entry.details in MAILBOXES:
         properties["IsExchangeCloudManaged"] = entry.cloud_managed
         properties["ProhibitSendQuota"] = "99 GB (106,300,440,576 bytes)"
+    shown = entry.shown()
     for name, attribute in _ATTRIBUTES.items():
-        properties[name] = list(entry.certificates[attribute])
+        properties[name] = list(shown[attribute])
     return properties

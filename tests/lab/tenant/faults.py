@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.lab.tenant.refused import Reply, error
 
@@ -28,6 +28,10 @@ class Fault:
         """This status; `Retry_After="7"` becomes the header Retry-After."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return cls(reply=Reply(status=status, headers=named, body=body), cmdlet=cmdlet)
+
+    def after(self) -> Fault:
+        """The same, once the cmdlet has run."""
+        return replace(self, done=True)
 
     @classmethod
     def exception(cls, status: int, kind: str, text: str, *, cmdlet: str | None = None) -> Fault:
@@ -70,3 +74,16 @@ class Faults:
         """Forget what has not happened."""
         with self._lock:
             self.waiting.clear()
+
+
+STORMS: tuple[Fault, ...] = (
+    Fault.status(429, Retry_After="1"),
+    Fault.status(429),
+    Fault.status(503),
+    Fault.exception(400, "Microsoft.Exchange.Data.ServerBusyException", "The server is too busy."),
+    Fault(reset=True),
+    Fault(reset=True, done=True),
+    Fault.status(504, body=b"the gateway did not wait").after(),
+    Fault(delay=0.05),
+)
+"""What bad weather brings: before the cmdlet, after it, in its place, or only later."""

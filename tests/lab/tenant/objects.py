@@ -30,6 +30,16 @@ class Entry:
     outside_scope: bool = False
     certificates: dict[Attribute, list[bytes]] = field(default_factory=lambda: {each: [] for each in Attribute})
     writes: int = 0
+    hidden: int = 0
+    stale: int = 0
+    before: dict[Attribute, list[bytes]] = field(default_factory=dict)
+
+    def shown(self) -> dict[Attribute, list[bytes]]:
+        """What a read shows: after a write, for `stale` reads, still what was there before."""
+        if self.stale > 0:
+            self.stale -= 1
+            return self.before
+        return self.certificates
 
     @property
     def values(self) -> Values:
@@ -65,14 +75,18 @@ class Objects:
             self._by_identity[identity].remove(entry.id)
 
     def resolve(self, identity: str, kinds: frozenset[str] | None) -> list[Entry]:
-        """Whoever `identity` matches, of these RecipientTypeDetails (None for any); an asterisk is a wildcard."""
+        """Whoever `identity` matches, of these RecipientTypeDetails (None for any); an asterisk is a wildcard.
+
+        A new one is hidden from its first lookups."""
         if "*" in identity:
             pattern = identity.casefold()
             ids = [i for key, found in self._by_identity.items() if fnmatch.fnmatchcase(key, pattern) for i in found]
         else:
             ids = self._by_identity.get(identity.casefold(), [])
-        entries = (self._by_id[each] for each in dict.fromkeys(ids))
-        return [each for each in entries if kinds is None or each.details in kinds]
+        entries = [self._by_id[each] for each in dict.fromkeys(ids)]
+        for entry in entries:
+            entry.hidden -= 1
+        return [each for each in entries if each.hidden < 0 and (kinds is None or each.details in kinds)]
 
     def all(self, kinds: frozenset[str] | None) -> list[Entry]:
         """Every one of these RecipientTypeDetails."""

@@ -80,6 +80,25 @@ def bad_value(parameter: str, why: str) -> Refused:
     )
 
 
+def too_many(count: int, most: int) -> Refused:
+    """More values than the attribute takes. Not established: whether there is a limit, and its words."""
+    text = f"The property contains {count} values, more than the maximum of {most}."
+    return error(
+        400,
+        "BadRequest",
+        "Error executing cmdlet",
+        kind=_DIRECT,
+        text=f"Exception of type '{_DIRECT}' was thrown.",
+        detail=f"ExB1D2A3|Microsoft.Exchange.Data.DataValidationException|{text}",
+    )
+
+
+def throttled(retry_after: int | None) -> Refused:
+    """Beyond the budget: 429, Retry-After optional (facts.md)."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return Refused(Reply(status=429, headers=headers, body=b'{"error":{"code":"TooManyRequests"}}'))
+
+
 def unconfirmed(cmdlet: str) -> Refused:
     """A Set without Confirm:false. Not established for these cmdlets: the strict reading, so that we always send it."""
     kind = f"{_INVOCATION}.ConfirmationRequiredException"

@@ -8,6 +8,7 @@ APPLICATION_ROLE = "Exchange.ManageAsApp"
 
 CMDLETS: dict[str, frozenset[str]] = {
     "Get-Recipient": frozenset({"Identity", "ResultSize"}),
+    "Get-SmimeConfig": frozenset({"Identity"}),
     **{f"Get-{noun}": frozenset({"Identity", "ResultSize"}) for noun in ("Mailbox", "MailUser", "MailContact")},
     **{
         f"Set-{noun}": frozenset({"Identity", "Confirm", "UserCertificate", "UserSMimeCertificate"})
@@ -21,8 +22,10 @@ CMDLETS: dict[str, frozenset[str]] = {
 class Roles:
     """`application_role` says whether tokens carry Exchange.ManageAsApp; `cmdlets` is the trimmed Exchange role.
 
-    Without the first every call gets 401, without the second 403 (seen).
+    `scoped` says whether the role's write scope keeps it from recipients outside.
+    Without the application role every call gets 401, without the Exchange role 403 (seen).
     """
 
+    scoped: bool = True
     application_role: bool = True
     cmdlets: dict[str, frozenset[str]] = field(default_factory=lambda: dict(CMDLETS))

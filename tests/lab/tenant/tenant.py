@@ -18,10 +18,10 @@ from werkzeug.http import HTTP_STATUS_CODES as _PHRASES
 from sync.adapters.entra import Cloud
 from sync.core.person import Attribute
 from tests.lab.tenant.admin_api import AdminApi
-from tests.lab.tenant.behaviour import Behaviour
+from tests.lab.tenant.behaviour import Behaviour, Budget, Weather
 from tests.lab.tenant.cmdlets import Cmdlets
 from tests.lab.tenant.entra import APP_SERVICE_PATH, Entra
-from tests.lab.tenant.faults import Fault, Faults
+from tests.lab.tenant.faults import STORMS, Fault, Faults
 from tests.lab.tenant.objects import Entry, Objects, new_id
 from tests.lab.tenant.refused import Refused, Reply
 from tests.lab.tenant.roles import Roles
@@ -62,8 +62,11 @@ class Tenant:
     faults: Faults = field(default_factory=Faults)
     roles: Roles = field(default_factory=Roles)
     behaviour: Behaviour = field(default_factory=Behaviour)
+    weather: Weather = field(default_factory=Weather)
+    budget: Budget = field(default_factory=Budget)
     tokens: Tokens = field(init=False)
     calls: list[Call] = field(default_factory=list)
+    _cmdlets: Cmdlets = field(init=False)
     _api: AdminApi = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,9 +90,12 @@ class Tenant:
     def reset(self) -> None:
         """Forget everything: recipients, tokens, roles, faults, what was asked."""
         self.objects, self.faults, self.roles, self.behaviour = Objects(), Faults(), Roles(), Behaviour()
+        self.weather, self.budget = Weather(), Budget()
         self.tokens = Tokens(tenant=self.id, roles=self.roles)
-        cmdlets = Cmdlets(objects=self.objects, roles=self.roles, behaviour=self.behaviour)
-        self._api = AdminApi(tenant=self.id, tokens=self.tokens, cmdlets=cmdlets)
+        self._cmdlets = Cmdlets(objects=self.objects, roles=self.roles, behaviour=self.behaviour)
+        self._api = AdminApi(
+            tenant=self.id, tokens=self.tokens, cmdlets=self._cmdlets, faults=self.faults, budget=self.budget
+        )
         self.calls = []
 
     @property
@@ -145,6 +151,7 @@ class Tenant:
                 directory_synchronised=directory_synchronised,
                 cloud_managed=cloud_managed,
                 outside_scope=outside_scope,
+                hidden=self.behaviour.provisioning,
                 certificates={
                     Attribute.USER_CERTIFICATE: list(user_certificate),
                     Attribute.USER_SMIME_CERTIFICATE: list(user_smime_certificate),
@@ -159,6 +166,10 @@ class Tenant:
             raise LookupError(f"{len(found)} recipients answer to {address}")
         return found[0]
 
+    def trust(self, sst: bytes | None) -> None:
+        """Set-SmimeConfig: these are the CAs that Outlook on the web trusts (None: never set)."""
+        self._cmdlets.sst = sst
+
     def cmdlets(self) -> list[str]:
         """The cmdlets that were asked for, in order."""
         return [call.cmdlet for call in self.calls if call.cmdlet]
@@ -167,13 +178,18 @@ class Tenant:
         """Half an hour passes for every next page."""
         self._api.pages.clear()
 
+    def _weather(self, name: str) -> Fault | None:
+        number = self.weather.draw(len(STORMS)) if name not in {"token", ""} else None
+        return None if number is None else STORMS[number]
+
     def application(self, environ: dict[str, Any], start_response: Any) -> Any:
         """The WSGI application: one request through its fault, if there is one, to its answer."""
         request = Request(environ)
         # A slow request may end after a reset: it belongs to the tenant that it came to, not to the next test's.
         calls, entra, api = self.calls, Entra(tenant=self.id, tokens=self.tokens), self._api
         name = "token" if request.path.endswith("/token") else request.headers.get("X-CmdletName", "")
-        fault = self.faults.take(name) or Fault()
+        name = "$batch" if request.path.endswith("/$batch") else name
+        fault = self.faults.take(name) or self._weather(name) or Fault()
         time.sleep(fault.delay)
         body = request.get_data()
         reply = fault.reply
