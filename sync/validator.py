@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from sync.core.findings import Code, Finding, Level
+from sync.core.findings import Finding, Level
 from sync.core.judgement import Context, Verdict, judge
 from sync.core.path import TrustStore
 from sync.core.person import Attribute
-from sync.core.policy import Policy
+from sync.core.policy import Policy, Revocation
+from sync.core.revocation import NOTHING_KNOWN, Knowledge
+from sync.core.revocation_list import MalformedListError, RevocationList
 from sync.errors import ErrorCode
 
 
@@ -31,7 +34,10 @@ _Base64 = Annotated[bytes, BeforeValidator(_decode)]
 
 
 class Case(BaseModel):
-    """One line of `smime-sync validate --jsonl`. Without `addresses` the address rules are left out."""
+    """One line of `smime-sync validate --jsonl`. Without `addresses` the address rules are left out.
+
+    Without `revocation` it is soft where there are `crls`, else off.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,7 +49,12 @@ class Case(BaseModel):
     intermediates: tuple[_Base64, ...] = ()
     crls: tuple[_Base64, ...] = ()
     at: AwareDatetime | None = None
-    revocation: Literal["off", "soft", "hard"] = "off"
+    revocation: Revocation | None = None
+
+    @property
+    def mode(self) -> Revocation:
+        """Whether revocation is looked at."""
+        return self.revocation or (Revocation.SOFT if self.crls else Revocation.OFF)
 
 
 def validate_line(line: str | bytes, *, policy: Policy, now: datetime) -> dict[str, object]:
@@ -60,10 +71,15 @@ def validate_line(line: str | bytes, *, policy: Policy, now: datetime) -> dict[s
         return _refused(identity, ErrorCode.CASE_MALFORMED, told)
     except ValueError as error:
         return _refused(identity, ErrorCode.CASE_MALFORMED, str(error))
-    context = Context(now=case.at or now, trust=trust, policy=policy, addresses=case.addresses)
+    context = Context(
+        now=case.at or now,
+        trust=trust,
+        policy=policy if case.mode is policy.revocation else replace(policy, revocation=case.mode),
+        addresses=case.addresses,
+        revocation=NOTHING_KNOWN if case.mode is Revocation.OFF else _known(case.crls),
+    )
     verdict = judge(case.attribute, case.value, context)
-    findings = [*verdict.findings, *_revocation(case.revocation)]
-    return verdict_to_json(verdict, findings, case.id)
+    return verdict_to_json(verdict, verdict.findings, case.id)
 
 
 def verdict_to_json(verdict: Verdict, findings: Sequence[Finding], identity: object) -> dict[str, object]:
@@ -77,12 +93,19 @@ def verdict_to_json(verdict: Verdict, findings: Sequence[Finding], identity: obj
     }
 
 
-def _revocation(wanted: str) -> list[Finding]:
-    """Revocation is not looked at yet: whoever asks for it is told so, and `hard` refuses rather than guess."""
-    if wanted == "off":
-        return []
-    level = Level.REFUSE if wanted == "hard" else Level.WARN
-    return [Finding(Code.REVOCATION_UNKNOWN, level, "this version does not look at revocation")]
+def known_lists(encoded: Sequence[bytes]) -> Knowledge:
+    """What these revocation lists tell; one that cannot be read is a reason why something is unknown."""
+    lists, troubles = [], []
+    for place, der in enumerate(encoded, start=1):
+        try:
+            lists.append(RevocationList.parse(der))
+        except MalformedListError as error:
+            troubles.append(f"revocation list number {place} cannot be read: {error}")
+    return Knowledge.of(lists, troubles={b"": tuple(troubles)} if troubles else None)
+
+
+# Few, since a list may be large; a stream of cases mostly has the same ones.
+_known = lru_cache(maxsize=8)(known_lists)
 
 
 @lru_cache(maxsize=64)

@@ -105,6 +105,13 @@ def read_values(path: Path) -> list[bytes]:
     return certificate_files.read_values(path)
 
 
+def read_lists(path: Path) -> list[bytes]:
+    """Every revocation list of a file, as bytes. Raises PermanentError `file-unreadable`."""
+    from sync.adapters import certificate_files
+
+    return certificate_files.read_values(path, most=certificate_files.MAX_LIST_BYTES)
+
+
 def read_trust_store(anchors: Iterable[Path], intermediates: Iterable[Path] = ()) -> TrustStore:
     """Load a trust store from files. Raises PermanentError, `file-unreadable` besides the above."""
     return trust_store(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.mill import DAY, NOW, Mill
+from tests.mill.revocation import crl
 
 ROOT = Path(__file__).parents[1]
 AT = ("--at", f"{NOW:%Y-%m-%dT%H:%M:%SZ}")
@@ -155,3 +156,30 @@ def test_an_empty_trust_store_refuses_to_start(tmp_path: Path) -> None:
 def test_the_schema_is_the_published_one() -> None:
     """As docs/event.schema.json holds it."""
     assert json.loads(call("schema").stdout) == json.loads((ROOT / "docs" / "event.schema.json").read_text("utf-8"))
+
+
+def test_revocation_lists_are_named_on_the_command_line(tmp_path: Path) -> None:
+    """PEM or DER; without them `hard` refuses."""
+    mill = Mill()
+    root = mill.root(key="ec256")
+    issuing = root.issue_ca("Example Issuing CA", key="ec256")
+    alice = issuing.issue("alice@corp.example", key="ec256")
+    contents = {
+        "root.der": root.der,
+        "issuing.der": issuing.der,
+        "alice.der": alice.der,
+        "root.crl": crl(root),
+        "good.crl": crl(issuing),
+        "revoking.crl": crl(issuing, [alice.certificate.serial_number]),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    files = {name: tmp_path / name for name in contents}
+    common = ["--anchors", files["root.der"], "--intermediates", files["issuing.der"], *AT, files["alice.der"]]
+    lists = ["--crls", files["root.crl"], "--crls"]
+
+    assert call("validate", *common, *lists, files["good.crl"], "--revocation", "hard").returncode == 0
+    revoked = call("validate", *common, *lists, files["revoking.crl"])
+    assert (revoked.returncode, "revoked" in revoked.stdout) == (1, True)
+    assert call("validate", *common, "--revocation", "hard").returncode == 1
+    assert call("validate", *common, "--revocation", "soft").returncode == 0

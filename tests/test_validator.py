@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sync.core.policy import PRIVATE_CA
 from sync.validator import validate_line
 from tests.mill import DAY, NOW, Mill
+from tests.mill.revocation import crl
 
 MILL = Mill()
 ROOT = MILL.root()
@@ -70,10 +71,28 @@ def test_a_blob_is_opened_in_its_attribute() -> None:
 
 @pytest.mark.parametrize(("wanted", "accepted"), [("off", True), ("soft", True), ("hard", False)])
 def test_revocation_is_never_guessed(wanted: str, accepted: bool) -> None:
-    """Whoever asks for it is told that it is not looked at."""
+    """Whoever asks for it without a list is told that it is unknown, of the leaf and of its CA."""
     judged = verdict(revocation=wanted)
     assert judged["accepted"] is accepted
-    assert codes(judged) == ([] if wanted == "off" else ["revocation-unknown"])
+    assert codes(judged) == ([] if wanted == "off" else ["revocation-unknown"] * 2)
+
+
+@pytest.mark.parametrize("mode", [None, "soft", "hard"])
+def test_lists_are_looked_at(mode: str | None) -> None:
+    """Where there are lists, revocation is soft unless the case says otherwise."""
+    root_list, good = text(crl(ROOT)), text(crl(ISSUING))
+    revoking = text(crl(ISSUING, [ALICE.certificate.serial_number]))
+    assert verdict(crls=[root_list, good], revocation=mode) == verdict()
+    assert codes(verdict(crls=[root_list, revoking], revocation=mode)) == ["revoked"]
+    assert verdict(crls=[root_list, revoking], revocation="off")["accepted"]
+
+
+def test_a_list_that_cannot_be_read_is_told_of() -> None:
+    """It is no reason to drop the case."""
+    judged = verdict(crls=[text(crl(ROOT)), text(b"no list")])
+    assert judged["accepted"]
+    assert codes(judged) == ["revocation-unknown"]
+    assert "number 2" in judged["findings"][0]["detail"]
 
 
 @pytest.mark.parametrize(

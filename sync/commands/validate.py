@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +18,9 @@ from sync.commands.output import AsJson, out, print_json
 from sync.core.findings import EXPLANATIONS, Level
 from sync.core.judgement import Context, Verdict, judge
 from sync.core.person import Attribute
-from sync.core.policy import POLICIES
+from sync.core.policy import POLICIES, Revocation
 from sync.errors import ErrorCode, PermanentError
-from sync.validator import validate_line, verdict_to_json
+from sync.validator import known_lists, validate_line, verdict_to_json
 
 _LEVEL_STYLE = {Level.REFUSE: "red", Level.WARN: "yellow", Level.NOTE: "dim"}
 
@@ -28,6 +29,11 @@ def validate(
     files: Annotated[list[Path] | None, typer.Argument(help="PEM or DER files, several certificates in one.")] = None,
     anchors: Annotated[list[Path] | None, typer.Option(help="Trust anchors, PEM or DER.")] = None,
     intermediates: Annotated[list[Path] | None, typer.Option(help="Intermediate CAs, PEM or DER.")] = None,
+    crls: Annotated[list[Path] | None, typer.Option(help="Revocation lists, full and delta, PEM or DER.")] = None,
+    revocation: Annotated[
+        Revocation | None,
+        typer.Option(help="Look at revocation, and whether doubt refuses (hard); soft where there are lists."),
+    ] = None,
     policy: Annotated[str, typer.Option(help=f"The policy pack: {', '.join(POLICIES)}.")] = "private-ca",
     at: Annotated[
         datetime | None, typer.Option(help="Judge as of this time (UTC), not now.", formats=["%Y-%m-%dT%H:%M:%SZ"])
@@ -53,7 +59,14 @@ def validate(
     if not files or not anchors:
         raise typer.BadParameter("name at least one FILE, and --anchors FILE")
     trust = wiring.read_trust_store(anchors, intermediates or [])
-    context = Context(now=moment, trust=trust, policy=POLICIES[policy], addresses=tuple(address) if address else None)
+    mode = revocation or (Revocation.SOFT if crls else Revocation.OFF)
+    context = Context(
+        now=moment,
+        trust=trust,
+        policy=replace(POLICIES[policy], revocation=mode),
+        addresses=tuple(address) if address else None,
+        revocation=known_lists([value for path in crls or [] for value in wiring.read_lists(path)]),
+    )
     verdicts = []
     for path in files:
         values = wiring.read_values(path)

@@ -30,6 +30,7 @@ ROOT, ISSUING = COMPANY.root, COMPANY.issuing
 LEAF = ISSUING.issue(ALICE, key="ec256")
 SERIAL = LEAF.certificate.serial_number
 ROOT_LIST = crl(ROOT)
+REVOKING = crl(ISSUING, {3: Reason.superseded, SERIAL: Reason.key_compromise})
 WHERE = x509.UniformResourceIdentifier("http://pki.corp.example/issuing.crl")
 
 
@@ -409,12 +410,11 @@ def test_what_is_no_list_is_refused(junk: bytes) -> None:
 @given(place=st.integers(0, 10_000), value=st.integers(0, 255))
 def test_a_damaged_list_never_ends_in_another_error(place: int, value: int) -> None:
     """Nor does it make a revoked certificate good."""
-    whole = bytearray(crl(ISSUING, {3: Reason.superseded, SERIAL: Reason.key_compromise}))
+    whole = bytearray(REVOKING)
     whole[place % len(whole)] = value
     try:
         parsed = RevocationList.parse(bytes(whole))
     except MalformedListError:
         return
     parsed.find(SERIAL)
-    if bytes(whole) != crl(ISSUING, {3: Reason.superseded, SERIAL: Reason.key_compromise}):
-        assert found(judged(bytes(whole))) != []
+    assert found(judged(bytes(whole))) != []
