@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography import x509
 
 from sync.core.certificate import Certificate
+from sync.core.names import below
 from sync.core.revocation_list import RevocationList
 
 _DISTRIBUTION_POINTS = "2.5.29.31"
@@ -48,7 +49,7 @@ def _points(certificate: Certificate) -> set[bytes]:
 def _names(point: x509.IssuingDistributionPoint | x509.DistributionPoint, issuer: bytes) -> set[bytes]:
     """The names of a point, each in one comparable form; a relative one stands below the issuer's name."""
     if point.relative_name is not None:
-        return {b"relative:" + issuer + x509.Name([point.relative_name]).public_bytes()}
+        return {b"name:" + below(issuer, x509.Name([point.relative_name]).public_bytes())}
     return {_comparable(name) for name in point.full_name or ()}
 
 

@@ -19,6 +19,7 @@ from sync.core.certificate import Certificate
 from sync.core.codes import Code
 from sync.core.findings import Finding, Level
 from sync.core.list_scope import ALL_REASONS, covers, reasons_of
+from sync.core.names import same_name
 from sync.core.path import TrustStore, find_path
 from sync.core.policy import Policy
 from sync.core.revocation_list import Entry, RevocationList
@@ -58,6 +59,12 @@ class Knowledge:
             answers=MappingProxyType(dict(answers or {})),
             troubles=MappingProxyType(dict(troubles or {})),
         )
+
+    def lists_of(self, name: bytes) -> tuple[RevocationList, ...]:
+        """The lists of the CA with this name (DER); where none bears just it, those that spell it in another way."""
+        if name in self.lists:
+            return self.lists[name]
+        return tuple(each for issuer, group in self.lists.items() if same_name(issuer, name) for each in group)
 
 
 NOTHING_KNOWN = Knowledge()
@@ -112,7 +119,7 @@ class Inquiry:
             return listed
         return (
             asked
-            if not self.knowledge.lists.get(issuer.subject)
+            if not self.knowledge.lists_of(issuer.subject)
             else replace(listed, detail=f"{listed.detail}; {asked.detail}")
         )
 
@@ -121,7 +128,7 @@ class Inquiry:
         # 1
         usable: list[RevocationList] = []
         objections: list[Status] = []
-        for each in self.knowledge.lists.get(issuer.subject, ()):
+        for each in self.knowledge.lists_of(issuer.subject):
             objection = self._objection(each, certificate, issuer)
             if objection is None:
                 usable.append(each)
