@@ -74,7 +74,12 @@ def validate(
             raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{path} is empty")
         verdicts += [(f"{path}#{n}", judge(attribute, value, context)) for n, value in enumerate(values, start=1)]
     if as_json:
-        print_json([verdict_to_json(verdict, verdict.findings, name) for name, verdict in verdicts])
+        print_json(
+            [
+                verdict_to_json(verdict, verdict.findings, name) | {"policy": verdict.policy}
+                for name, verdict in verdicts
+            ]
+        )
     else:
         _print_verdicts(verdicts)
     raise typer.Exit(0 if all(verdict.accepted for _, verdict in verdicts) else 1)

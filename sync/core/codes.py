@@ -32,6 +32,7 @@ class Code(StrEnum):
     NOT_YET_VALID = "not-yet-valid"
     EXPIRED = "expired"
     EXPIRES_SOON = "expires-soon"
+    VALIDITY_TOO_LONG = "validity-too-long"
     KEY_TOO_SMALL = "key-too-small"
     KEY_BAD_EXPONENT = "key-bad-exponent"
     KEY_CURVE = "key-curve"

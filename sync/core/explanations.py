@@ -135,6 +135,11 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "Renew it, or see why auto-enrolment did not.",
             "RFC 5280, 4.1.2.5",
         ),
+        Code.VALIDITY_TOO_LONG: Explanation(
+            "The certificate was issued for a longer time than the policy pack allows for its day of issue.",
+            "Have the CA issue certificates for at most 825 days, or choose the pack private-ca.",
+            "S/MIME BR, 6.3.2",
+        ),
         Code.KEY_TOO_SMALL: Explanation(
             "The RSA key is shorter than the policy allows.",
             "Issue a certificate with an RSA key of 2048 bits or more.",

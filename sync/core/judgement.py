@@ -22,6 +22,8 @@ __all__ = ["Context", "Verdict", "judge"]
 class Verdict:
     """What one value is worth. `fingerprint` names the value, `certificate` is the person's in it, if it can be read.
 
+    `policy` is the pack by which it was judged, with its date.
+
     `preferred` says that a verified signature names that certificate as the one to encrypt to; `copyable` that the
     value is of a form that belongs in userSMIMECertificate.
     """
@@ -29,6 +31,7 @@ class Verdict:
     attribute: Attribute
     value: bytes
     fingerprint: str
+    policy: str = ""
     certificate: Certificate | None = None
     findings: tuple[Finding, ...] = ()
     preferred: bool = False
@@ -63,6 +66,7 @@ def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
         attribute=attribute,
         value=value,
         fingerprint=fingerprint(value),
+        policy=context.policy.label,
         certificate=certificate,
         findings=tuple(findings),
         preferred=opened.preferred,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -33,6 +33,7 @@ _WARNINGS = frozenset(
 _NOTES = frozenset({Code.DUPLICATE, Code.SUPERSEDED_SAME_KEY, Code.SUPERSEDED, Code.NONE_PUBLISHABLE, Code.OVERLAP})
 # What revocation leaves open: refused when revocation is `hard`, a warning when it is `soft`.
 OPEN = frozenset({Code.REVOCATION_UNKNOWN, Code.CRL_STALE, Code.CRL_SIGNATURE})
+_Day = date  # within Policy, `date` is the pack's
 _NEVER = frozenset({"md2", "md4", "md5"})
 _SCHEMES = frozenset({"rsa", "rsa-pss", "ecdsa"})
 
@@ -53,7 +54,9 @@ class Policy:
     values; `curves` and `hashes` bear the names that `cryptography` gives them, with `x25519` and `x448` among the
     curves. SHA-1 is allowed by adding `sha1` to `hashes`; MD5 and MD2 are refused whatever `hashes` says.
     `subject_email` takes emailAddress of the subject for an address where the certificate has no other. A revocation
-    list counts until `crl_grace` past its next update.
+    list counts until `crl_grace` past its next update. `validity` are the days that a certificate may be valid, by the
+    first day of issue from which that counts, the oldest first. For `overlap` after the begin of a new certificate its
+    predecessor stays published beside it.
     """
 
     name: str
@@ -69,12 +72,23 @@ class Policy:
     subject_email: bool = True
     revocation: Revocation = Revocation.OFF
     crl_grace: timedelta = timedelta(0)
+    validity: tuple[tuple[_Day, int], ...] = ()
+    overlap: timedelta = timedelta(0)
     max_value_bytes: int = 32_768
     max_certificates: int = 64
     max_depth: int = 8
     max_paths: int = 32
     max_per_address: int = 1
     max_values: int = 15
+
+    @property
+    def label(self) -> str:
+        """The pack and its date, as a verdict names them."""
+        return f"{self.name} {self.date:%Y-%m-%d}"
+
+    def longest_validity(self, issued: datetime) -> int | None:
+        """The days that a certificate of this day may be valid; None where nothing limits them."""
+        return next((days for since, days in reversed(self.validity) if issued.date() >= since), None)
 
     def level(self, code: Code) -> Level:
         """How much a code weighs."""
@@ -100,5 +114,18 @@ class Policy:
 
 
 PRIVATE_CA = Policy(name="private-ca", date=date(2026, 1, 1))
+"""An AD CS and its habits."""
 
-POLICIES: Mapping[str, Policy] = MappingProxyType({PRIVATE_CA.name: PRIVATE_CA})
+PUBLIC_SBR = Policy(
+    name="public-sbr",
+    date=date(2025, 7, 16),
+    levels=MappingProxyType(
+        dict.fromkeys((Code.SERIAL_INVALID, Code.KU_ABSENT, Code.EKU_ANY, Code.MAILBOX_MALFORMED), Level.REFUSE)
+    ),
+    subject_email=False,
+    # The legacy generation's 1185 days ended on 2025-07-15; before 2023-09-01 the requirements were not in force.
+    validity=((date(2023, 9, 1), 1185), (date(2025, 7, 16), 825)),
+)
+"""The CA/Browser Forum's S/MIME Baseline Requirements (6.1.5, 6.3.2, 7.1.2.3, 7.1.4.2.1)."""
+
+POLICIES: Mapping[str, Policy] = MappingProxyType({each.name: each for each in (PRIVATE_CA, PUBLIC_SBR)})

@@ -102,6 +102,17 @@ def not_ended(certificate: Certificate, context: Context) -> Iterator[Finding]:
         yield context.policy.finding(Code.EXPIRES_SOON, detail)
 
 
+def not_too_long(certificate: Certificate, context: Context) -> Iterator[Finding]:
+    """S/MIME BR 6.3.2, by generations: what counted on the day of issue counts. Begun days are whole ones (1.6.1)."""
+    limit = context.policy.longest_validity(certificate.not_before)
+    if limit is None:
+        return
+    lasts = certificate.not_after - certificate.not_before + timedelta(seconds=1)  # both ends are part of it
+    days = -(-lasts // timedelta(days=1))
+    if days > limit:
+        yield context.policy.finding(Code.VALIDITY_TOO_LONG, f"for {days} days, at most {limit} are allowed")
+
+
 def key_for_encryption(certificate: Certificate, context: Context) -> Iterator[Finding]:
     """S/MIME BR 6.1.5; RFC 8550, 4.3; RFC 4055, 1.2; RFC 8410, 3."""
     key, policy = certificate.public_key, context.policy
@@ -207,6 +218,7 @@ LEAF_RULES: tuple[Rule, ...] = (
     issued_by_another,
     begun,
     not_ended,
+    not_too_long,
     key_for_encryption,
     sound_exponent,
     strong_signature,
