@@ -166,7 +166,14 @@ class Processor:
         )
         if decision is None:
             return outcome
-        outcome = replace(outcome, judged=decision.judged, foreign=len(decision.plan.foreign), owner=decision.owner)
+        outcome = replace(
+            outcome,
+            judged=decision.judged,
+            foreign=len(decision.plan.foreign),
+            owner=decision.owner,
+            policy=decision.policy,
+            findings=decision.findings,
+        )
         if status is Status.MANAGED_ON_PREMISES:
             nothing_published = tuple(replace(judged, published=()) for judged in decision.judged)
             return replace(outcome, judged=nothing_published, detail=_what_connect_does(event))

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from sync.core.findings import Finding
 from sync.core.judgement import Context, Verdict, judge
-from sync.core.person import Attribute, Person, Values
+from sync.core.person import Attribute, Person, Values, fingerprint
 from sync.core.plan import Managed, Plan, plan, plan_back
 from sync.core.recipient import Owner, Recipient
 from sync.core.record import Judged, Snapshot
-from sync.core.selection import Selection, select
+from sync.core.selection import Selection, select, spared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What should be written to whom, and the reason for each value."""
+    """What should be written to whom, and the reason for each value.
+
+    `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole.
+    """
 
     owner: Owner
     judged: tuple[Judged, ...]
     plan: Plan
     ours_to_write: bool
+    policy: str = ""
+    findings: tuple[Finding, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -46,7 +52,10 @@ def decide(
     The addresses come from the recipient, never from the event: a claim of addresses proves nothing (rules.md B12).
     """
     here = replace(context, addresses=recipient.addresses)
-    verdicts = [judge(attribute, value, here) for attribute in Attribute for value in person.values[attribute]]
+    ours = frozenset(map(fingerprint, recipient.values.user_certificate)) & managed.user_certificate
+    verdicts = [
+        spared(judge(attribute, value, here), ours) for attribute in Attribute for value in person.values[attribute]
+    ]
     selection = select(verdicts, here)
     selected = Values() if withdraw else selection.values
     made = plan(selected=selected, current=recipient.values, managed=managed)
@@ -58,6 +67,8 @@ def decide(
         judged=_judged(selection, selected),
         ours_to_write=try_synchronised or recipient.owner is not Owner.ON_PREMISES,
         plan=made,
+        policy=context.policy.label,
+        findings=selection.findings,
     )
 
 

@@ -47,7 +47,7 @@ class Outcome:
 
     `reason` is the error code of a failure or deferral, `detail` its sentence; `added` and `withdrawn` are
     fingerprints. `seconds` is the time from the change to the end of handling, `again_in` the seconds until it is
-    tried again.
+    tried again. `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole.
     """
 
     status: Status
@@ -64,6 +64,8 @@ class Outcome:
     detail: str | None = None
     seconds: float | None = None
     again_in: float | None = None
+    policy: str | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

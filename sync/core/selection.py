@@ -1,17 +1,18 @@
-"""Choosing, among all of a person's judged values, what to publish (rules.md, C1 to C4)."""
+"""Choosing, among all of a person's judged values, what to publish (rules.md, C1 to C6)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from sync.core.addresses import Likeness
 from sync.core.certificate import Certificate
 from sync.core.codes import Code
 from sync.core.context import Context
-from sync.core.findings import Finding
+from sync.core.findings import Finding, Level
 from sync.core.judgement import Verdict
 from sync.core.person import Attribute, Values
+from sync.core.policy import OPEN
 from sync.core.rules import read_mailboxes
 
 
@@ -20,12 +21,13 @@ class Selection:
     """What to publish, and why not the rest.
 
     `verdicts` are those given, in their order, with what the selection found added. `values` go to the two attributes.
-    `published` are the fingerprints of the certificates in userCertificate.
+    `published` are the fingerprints of the certificates in userCertificate. `findings` are about the person.
     """
 
     verdicts: tuple[Verdict, ...]
     values: Values
     published: frozenset[str]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,32 @@ def select(verdicts: Sequence[Verdict], context: Context) -> Selection:
         verdicts=found,
         values=Values.of((certificate.der for certificate in selected.values()), blobs.values()),
         published=frozenset(selected),
+        findings=tuple(_of_person(verdicts, selected, context)),
     )
+
+
+def spared(verdict: Verdict, published: Set[str]) -> Verdict:
+    """C5: keep what we `published` before (fingerprints of certificates) though its revocation cannot be found out.
+
+    Only doubt is forgiven: what is revoked, expired or refused for any other reason goes.
+    """
+    refusing = [finding for finding in verdict.findings if finding.refuses]
+    certificate = verdict.certificate
+    if not refusing or certificate is None or certificate.fingerprint not in published:
+        return verdict
+    if any(finding.code not in OPEN for finding in refusing):
+        return verdict
+    softened = (
+        replace(each, level=Level.WARN, detail=f"{each.detail}; published already, it stays") if each.refuses else each
+        for each in verdict.findings
+    )
+    return replace(verdict, findings=tuple(softened))
+
+
+def _of_person(verdicts: Sequence[Verdict], selected: Mapping[str, Certificate], context: Context) -> Iterator[Finding]:
+    """C5: nothing is left."""
+    if verdicts and not selected:
+        yield context.policy.finding(Code.NONE_PUBLISHABLE, f"of {len(verdicts)} values none can be published")
 
 
 def _candidates(verdicts: Iterable[Verdict], context: Context) -> list[_Candidate]:
@@ -102,14 +129,17 @@ def _served(certificate: Certificate, context: Context) -> frozenset[str]:
 def _best_of_each_address(
     candidates: Sequence[_Candidate], context: Context
 ) -> tuple[list[_Candidate], dict[str, Code]]:
-    """C2 and C3: of each address the newest of each key, then the best `max_per_address` of those.
+    """C2, C3 and C6: of each address the newest of each key, then the best `max_per_address` of those, and for a while
+    the predecessor of the last of these.
 
-    Return the winners, those of the primary address first, and the code of each that won at no address.
+    Return the winners, those of the primary address first and predecessors last, and the code of each that won at no
+    address or stays as a predecessor only.
     """
     served = {address for candidate in candidates for address in candidate.addresses}
     known = [mailbox.text for mailbox in context.mailboxes if mailbox.text in served]
     winners: dict[str, _Candidate] = {}
     losers: dict[str, Code] = {}
+    staying: dict[str, _Candidate] = {}
     for address in known or sorted(served):
         contenders = [candidate for candidate in candidates if address in candidate.addresses]
         of_key: dict[bytes, _Candidate] = {}
@@ -117,13 +147,23 @@ def _best_of_each_address(
             newest = of_key.setdefault(candidate.certificate.public_key.encoded, candidate)
             if newest is not candidate:
                 losers[candidate.certificate.fingerprint] = Code.SUPERSEDED_SAME_KEY
-        for place, candidate in enumerate(sorted(of_key.values(), key=lambda c: c.best_first)):
+        ranked = sorted(of_key.values(), key=lambda c: c.best_first)
+        for place, candidate in enumerate(ranked):
             if place < context.policy.max_per_address:
                 winners[candidate.certificate.fingerprint] = candidate
+            elif place == context.policy.max_per_address and _overlaps(candidate, ranked[place - 1], context):
+                staying[candidate.certificate.fingerprint] = candidate
             else:
                 losers.setdefault(candidate.certificate.fingerprint, Code.SUPERSEDED)
+    staying = {mark: candidate for mark, candidate in staying.items() if mark not in winners}
     lost = {mark: code for mark, code in losers.items() if mark not in winners}
-    return list(winners.values()), lost
+    return [*winners.values(), *staying.values()], lost | dict.fromkeys(staying, Code.OVERLAP)
+
+
+def _overlaps(former: _Candidate, successor: _Candidate, context: Context) -> bool:
+    """C6: senders that still hold the former certificate, and devices that lack the new key, get their time."""
+    begin = successor.certificate.not_before
+    return former.certificate.not_before < begin and context.now < begin + context.policy.overlap
 
 
 def _blobs(verdicts: Iterable[Verdict], selected: Mapping[str, Certificate]) -> Iterator[tuple[str, bytes]]:
@@ -171,6 +211,8 @@ def _explained(
 def _lost(code: Code, selected: Mapping[str, Certificate], context: Context) -> Finding:
     if code is Code.OVER_LIMIT:
         return context.policy.finding(code, f"{context.policy.max_values} are published already")
+    if code is Code.OVERLAP:
+        return context.policy.finding(code, "stays for a while beside its successor")
     return context.policy.finding(code, f"published instead: {', '.join(mark[:16] for mark in sorted(selected))}")
 
 
