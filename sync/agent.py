@@ -1,7 +1,14 @@
-"""The agent: reads what changed in the directory, sends an event per person, then saves the checkpoint.
+"""The agent: reads what changed in the directory, writes it into its outbox and sends that.
 
-Killed at any instant it repeats and never skips: a checkpoint is saved only when all before it lies on the queue, and
-a sequence number is taken durably before it is used, so that a repeated read never sends a newer state as older.
+One round:
+
+1. Become or stay the active agent, where several share a lease.
+2. Take resend requests.
+3. Read: each page becomes letters, and one transaction holds them, whom they tell of, and the checkpoint.
+4. Settle: letters that withdraw go only if they are few; else an administrator is asked (core.guard).
+5. Send the outbox, then clear it.
+
+Killed at any instant it repeats and never skips: what the checkpoint has passed lies in the outbox or on the queue.
 """
 
 from __future__ import annotations
@@ -13,51 +20,71 @@ from datetime import datetime, timedelta
 
 from sync import envelope
 from sync.core.event import Cause, Event
+from sync.core.guard import Guard
 from sync.core.identity import Watermark
+from sync.core.news import News, news
 from sync.core.person import Person
-from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import Checkpoints, Directory, EventQueue, Page, Sent
+from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.outbox import Outbox
+from sync.ports import AgentState, ClaimStore, Directory, EventQueue, Lease, Letter, Page
+from sync.resend import Asked, ResendRequests
 
 logger = logging.getLogger("smime_sync.agent")
 
 _PIECE = timedelta(seconds=1)
+_STANDBY = timedelta(seconds=5)
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=1)
+_PERMANENT_PAUSE = timedelta(minutes=5)
+"""After an error that a person must cure. Short enough to go on by itself after the cure, long enough that a wrong
+password does not lock the account out."""
+_GONE_AT_ONCE = 500
+_GUARD = Guard()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one read of the directory brought: people read, events sent, and anchors whose event cannot be sent."""
+    """What one round brought: people read, events written, sent and held, anchors whose event cannot be sent.
+
+    `expected` is how many people a full import is expected to read, 0 when that is not known.
+    """
 
     read: int = 0
+    written: int = 0
     sent: int = 0
+    held: int = 0
     refused: tuple[str, ...] = ()
+    expected: int = 0
 
-    def __add__(self, other: Round) -> Round:
-        return Round(read=self.read + other.read, sent=self.sent + other.sent, refused=self.refused + other.refused)
+
+Told = Callable[[Round], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """`once` is one round; `run` goes on until it is told to stop."""
+    """`once` is one round; `run` goes on until it is told to stop. `sign` gives an event its signature."""
 
     directory: Directory
-    checkpoints: Checkpoints
+    state: AgentState
     queue: EventQueue
     now: Callable[[], datetime]
+    guard: Guard = _GUARD
+    claims: ClaimStore | None = None
+    lease: Lease | None = None
+    requests: ResendRequests | None = None
+    sign: Callable[[Event], Event] = lambda event: event
 
-    def once(self, progress: Callable[[Round], None] | None = None) -> Round:
-        """Read all that changed since the checkpoint and send it. Raises TemporaryError with nothing lost."""
-        total = Round()
-        seen: set[bytes] = set()
-        for page in self.directory.changes(self.checkpoints.load()):
-            total += self._page(page, page.people)
-            seen.update(person.anchor.object_guid for person in page.people)
-            if page.complete:
-                # Whoever was known and is on no page of a full import was deleted or left the scope meanwhile.
-                gone = [replace(person, deleted=True) for person in self.checkpoints.absent(seen)]
-                total += self._page(page, gone)
-            if progress:
-                progress(total)
-        return total
+    def once(self, progress: Told | None = None) -> Round:
+        """One round. Raises TemporaryError or PermanentError with nothing lost; `lease-held` when we stand by."""
+        # 1. Become or stay the active agent.
+        if not self.active():
+            raise TemporaryError(ErrorCode.LEASE_HELD, "another agent is active; this one stands by")
+        # 2. Take resend requests.
+        asked = self.requests.take(self.state, self.directory) if self.requests is not None else Asked()
+        # 3. to 5.
+        done = self._read(progress or (lambda _: None), asked)
+        self.state.note("last-round", self.now().isoformat())
+        self.state.note("last-error", "")
+        return done
 
     def run(
         self,
@@ -65,77 +92,183 @@ class Agent:
         stopped: Callable[[], bool],
         pause: Callable[[timedelta], object],
         every: timedelta = timedelta(seconds=30),
+        alive: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Round after round: at once when the directory says that something changed, else `every` so often.
 
-        `pause` sleeps and returns early when it is time to stop.
+        `pause` sleeps and returns early when it is time to stop. `alive` hears, at least while each page is read and
+        each second of waiting, what the agent does: a watchdog's food.
         """
+        failures = 0
         while not stopped():
             try:
-                self.once()
-                self._wait(every, stopped)
-            except TemporaryError as error:
-                logger.warning("later reason=%s detail=%s", error.code, error.message)
-                pause(error.retry_after or timedelta(seconds=5))
+                self.once(lambda done: _fed(alive, done))
+                failures = 0
+                self._wait(every, stopped, alive)
+            except SyncError as error:
+                failures += 1
+                if error.code is ErrorCode.LEASE_HELD:
+                    alive("stands by")
+                    pause(_STANDBY)
+                    continue
+                alive(f"{error.code}: tries again")
+                self._tell(error)
+                pause(_pause(error, failures))
 
-    def _wait(self, every: timedelta, stopped: Callable[[], bool]) -> None:
+    def active(self) -> bool:
+        """Whether this is the active agent, or has just become it."""
+        if self.lease is None or self.lease.held():
+            return True
+        ours = self.state.next_watermark().epoch
+        term = self.lease.take(ours + 1)
+        if term is None:
+            return False
+        # Somebody else was active since we were: what they told is unknown here, so our memory counts for less.
+        self.state.adopt(term.epoch, doubt=term.previous not in {None, ours})
+        logger.info("active epoch=%d previous=%s", term.epoch, term.previous)
+        return True
+
+    def _tell(self, error: SyncError) -> None:
+        level = logging.WARNING if isinstance(error, TemporaryError) else logging.ERROR
+        logger.log(level, "later reason=%s detail=%s hint=%s", error.code, error.message, error.hint)
+        try:
+            self.state.note("last-error", f"{error.code}: {error.message}")
+        except SyncError:
+            logger.warning("the state takes no note of it either")
+
+    def _wait(self, every: timedelta, stopped: Callable[[], bool], alive: Callable[[str], object]) -> None:
         """Wait in short pieces, so that a signal to stop is heeded within a second."""
         waited = timedelta(0)
         while waited < every and not stopped() and not self.directory.wait(min(_PIECE, every - waited)):
             waited += _PIECE
+            alive("waits for changes")
+            if self.lease is not None and not self.lease.held():
+                return
 
-    def _page(self, page: Page, people: Sequence[Person]) -> Round:
-        """Send those whose state differs from what was sent last, then save."""
-        known = self.checkpoints.known([person.anchor.object_guid for person in people])
-        changed = [event for person in people for event in _news(person, known.get(person.anchor.object_guid))]
-        epoch, first = self.checkpoints.reserve(len(changed))
-        sent: list[Person] = []
+    def _read(self, progress: Told, asked: Asked) -> Round:
+        doubt, total = self.state.doubt(), Round()
+        away: SyncError | None = None
+        if asked.people:
+            page = Page(people=(), checkpoint=b"")
+            total = self._told(total, self._record(asked.people, page, doubt=True, keep=False))
+        if self.requests is not None:
+            self.requests.done(asked)
+        begun: set[str] = set()
+        troubles: list[SyncError] = []
+        # 3. Read: letters, people and checkpoint in one transaction a page.
+        for page in self._pages(troubles):
+            if page.full and page.scope not in begun:
+                begun.add(page.scope)
+                expected = 0 if page.resumed else self.state.begin_import(page.scope)
+                total = replace(total, expected=total.expected + expected)
+            # The last page's checkpoint counts only when those who are missing have been recorded too.
+            total = self._told(total, self._record(page.people, page, doubt=doubt, keep=not page.complete))
+            if page.complete:
+                total = self._told(total, self._missing(page))
+                self.state.end_import(page.scope, page.checkpoint)
+            # 5. Send as we go, unless the cloud is away: then what is read is kept in the outbox all the same.
+            if away is None:
+                total, away = self._send(total, progress)
+            progress(total)
+        # 4. Settle.
+        held = self.state.settle(self.guard.alarming, complete=not troubles)
+        if held is not None:
+            total = replace(total, held=len(held.anchors))
+            logger.error(
+                "held events=%d of=%d since=%s hint=%s",
+                len(held.anchors),
+                held.holding,
+                held.since.isoformat(timespec="seconds"),
+                "many people would lose their certificates; see `smime-sync agent release`",
+            )
+        # 5. Send.
+        if away is None:
+            total, away = self._send(total, progress)
+        for trouble in (*troubles, away):
+            if trouble is not None:
+                raise trouble
+        return total
+
+    def _pages(self, troubles: list[SyncError]) -> Iterator[Page]:
+        """What the directory shows until it fails: what was read by then is settled and sent all the same."""
+        try:
+            yield from self.directory.changes(self.state.checkpoint())
+        except SyncError as error:
+            troubles.append(error)
+
+    def _send(self, total: Round, progress: Told) -> tuple[Round, SyncError | None]:
+        outbox = Outbox(state=self.state, queue=self.queue, claims=self.claims, lease=self.lease)
+        try:
+            sent = outbox.send(lambda: progress(total))
+        except SyncError as error:
+            return total, error
+        return replace(total, sent=total.sent + sent), None
+
+    def _missing(self, page: Page) -> Round:
+        """Whoever was known and is on no page of a full import was deleted or left the scope meanwhile."""
+        total = Round()
+        gone: list[Person] = []
+        for person in self.state.unseen(page.scope):
+            gone.append(replace(person, deleted=True))
+            if len(gone) == _GONE_AT_ONCE:
+                total = self._told(total, self._record(gone, page, doubt=False, keep=False))
+                gone = []
+        return self._told(total, self._record(gone, page, doubt=False, keep=False)) if gone else total
+
+    def _record(self, people: Sequence[Person], page: Page, *, doubt: bool, keep: bool) -> Round:
+        """Write a letter for each piece of news. `keep` saves the page's checkpoint besides."""
+        guids = [person.anchor.object_guid for person in people]
+        known, expected = self.state.known(guids), self.state.next_watermark()
+        letters: list[Letter] = []
         refused: list[str] = []
-        for sequence, person in enumerate(changed, start=first):
+        for piece in (p for person in people for p in news(person, known.get(person.anchor.object_guid), doubt=doubt)):
+            watermark = Watermark(expected.epoch, expected.sequence + len(letters))
             try:
-                self.queue.send(envelope.render(self._event(page, person, Watermark(epoch, sequence))))
+                letters.append(self._letter(page, piece, watermark))
             except PermanentError as error:
-                if error.code not in {ErrorCode.EVENT_TOO_LARGE, ErrorCode.EVENT_MALFORMED}:
-                    raise
-                # One person must not hold up everybody. Not saved as sent: the next full import tries again.
-                logger.warning("refused anchor=%s reason=%s detail=%s", person.anchor, error.code, error.message)
-                refused.append(person.anchor.immutable_id)
-            else:
-                sent.append(person)
-        self.checkpoints.save(sent, page.checkpoint)
-        return Round(read=len(people), sent=len(sent), refused=tuple(refused))
+                # One person must not hold up everybody. Not remembered as told: the next full import tries again.
+                logger.warning("refused anchor=%s reason=%s detail=%s", piece.person.anchor, error.code, error.message)
+                refused.append(piece.person.anchor.immutable_id)
+        checkpoint = page.checkpoint if keep else None
+        if letters or guids or checkpoint is not None:
+            seen = guids if page.full else ()
+            self.state.record(letters, expected=expected, checkpoint=checkpoint, scope=page.scope, seen=seen)
+        return Round(read=len(people), written=len(letters), refused=tuple(refused))
+
+    def _letter(self, page: Page, piece: News, watermark: Watermark) -> Letter:
+        event = self.sign(
+            Event(
+                id=str(watermark),
+                source=f"urn:smime-sync:agent:{self.directory.name}",
+                time=self._moment(page.changed_at),
+                watermark=watermark,
+                person=piece.person,
+                cause=Cause.FULL_IMPORT if page.full else Cause.CHANGE,
+            )
+        )
+        body = envelope.render(event) if self.claims is None else envelope.write(event)
+        return Letter(person=piece.person, watermark=watermark, body=body, withdraws=piece.withdraws)
 
     def _moment(self, changed_at: datetime | None) -> datetime:
         """When it changed. Active Directory keeps that to the second: within it, this moment is the better guess."""
         now = self.now()
         return changed_at if changed_at is not None and now - changed_at > timedelta(seconds=1) else now
 
-    def _event(self, page: Page, person: Person, watermark: Watermark) -> Event:
-        return Event(
-            id=str(watermark),
-            source=f"urn:smime-sync:agent:{self.directory.name}",
-            time=self._moment(page.changed_at),
-            watermark=watermark,
-            person=person,
-            cause=Cause.FULL_IMPORT if page.full else Cause.CHANGE,
+    @staticmethod
+    def _told(total: Round, more: Round) -> Round:
+        return replace(
+            total,
+            read=total.read + more.read,
+            written=total.written + more.written,
+            refused=total.refused + more.refused,
         )
 
 
-def _news(person: Person, sent: Sent | None) -> Iterator[Person]:
-    """What there is to send of a person: nothing, their state, or also that they are no longer who they were.
+def _fed(alive: Callable[[str], object], done: Round) -> None:
+    alive(f"{done.read} people read, {done.sent} events sent")
 
-    Someone new matters once they have a certificate; someone known matters whenever their state differs.
-    """
-    if sent is None:
-        if person.values and not person.deleted:
-            yield person
-    elif person.deleted:
-        # A tombstone has lost mS-DS-ConsistencyGuid, mail and addresses: who it was is what we remember.
-        remembered = replace(sent.person, deleted=True)
-        if remembered.state_hash != sent.state_hash:
-            yield remembered
-    elif person.state_hash != sent.state_hash:
-        if person.anchor.immutable_id != sent.person.anchor.immutable_id and not sent.person.deleted:
-            # Somebody set mS-DS-ConsistencyGuid: what was published under the old anchor must not be orphaned.
-            yield replace(sent.person, deleted=True)
-        yield person
+
+def _pause(error: SyncError, failures: int) -> timedelta:
+    if not isinstance(error, TemporaryError):
+        return _PERMANENT_PAUSE
+    return error.retry_after or min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,7 +23,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
-from sync.core.event import Cause, Event
+from sync.core.event import Cause, Claim, Event
 from sync.core.identity import SourceAnchor, Watermark
 from sync.core.person import Person, Values
 from sync.errors import ErrorCode, PermanentError
@@ -30,20 +31,25 @@ from sync.ports import MAX_MESSAGE_BYTES
 
 TYPE_PREFIX = "smime-sync.person-state."
 TYPE = "smime-sync.person-state.v1"
+# An older function takes it for an event of another version, and says so.
+REFERENCE_TYPE = "smime-sync.person-state.reference.v1"
+MAX_CLAIM_BYTES = 16 * 2**20
+"""An event that lies elsewhere: 1,500 values of a person as they are usual, and then some."""
+_UNSIGNED = {"cause", "replays", "attempts", "waitingsince", "turn", "signature"}
 ROOM = 256
 """Bytes that the extension attributes of an event may grow by on its way."""
 
 _COUNTER = Field(ge=0, lt=2**63)
 
 
-def parse(body: str) -> Event:
-    """Read an event as it came from the queue; nothing in it is trusted.
+def parse(body: str, *, limit: int = MAX_MESSAGE_BYTES) -> Event:
+    """Read an event as it came from the queue; nothing in it is trusted. `limit` is in bytes.
 
     Raises PermanentError `event-too-large`, `event-not-text`, `event-not-json`, `event-version`, `event-malformed`.
     """
     # A character is at least one byte: a long body is refused before it is encoded or parsed.
-    if len(body) > MAX_MESSAGE_BYTES or len(body.encode("utf-8", "replace")) > MAX_MESSAGE_BYTES:
-        raise PermanentError(ErrorCode.EVENT_TOO_LARGE, f"the event is longer than {MAX_MESSAGE_BYTES} bytes")
+    if len(body) > limit or len(body.encode("utf-8", "replace")) > limit:
+        raise PermanentError(ErrorCode.EVENT_TOO_LARGE, f"the event is longer than {limit} bytes")
     if "\ufffd" in body or any("\ud800" <= character <= "\udfff" for character in body):
         raise PermanentError(ErrorCode.EVENT_NOT_TEXT, "the message is not UTF-8 text")
     try:
@@ -59,12 +65,69 @@ def parse(body: str) -> Event:
         raise PermanentError(ErrorCode.EVENT_MALFORMED, _problems(error)) from error
 
 
-def render(event: Event) -> str:
-    """Write an event for the queue. Raises PermanentError `event-too-large`, `event-malformed`."""
+def write(event: Event) -> str:
+    """Write an event of any size. Raises PermanentError `event-malformed`."""
     try:
-        body = Envelope.from_event(event).model_dump_json(by_alias=True, exclude_none=True)
+        return Envelope.from_event(event).model_dump_json(by_alias=True, exclude_none=True)
     except ValidationError as error:
         raise PermanentError(ErrorCode.EVENT_MALFORMED, f"{event.person.anchor}: {_problems(error)}") from error
+
+
+def too_large(body: str) -> bool:
+    """Whether a written event leaves no room in a message for what is added when it is sent again."""
+    return len(body.encode("utf-8")) > MAX_MESSAGE_BYTES - ROOM
+
+
+def signed_part(event: Event) -> bytes:
+    """What the agent signs: all that decides, in one canonical form, and nothing that the cloud adds to an event.
+
+    Raises PermanentError `event-malformed`.
+    """
+    try:
+        signed = Envelope.from_event(event).model_dump_json(by_alias=True, exclude_none=True, exclude=_UNSIGNED)
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.EVENT_MALFORMED, f"{event.person.anchor}: {_problems(error)}") from error
+    return signed.encode("utf-8")
+
+
+def referring(body: str, claim: Claim) -> str:
+    """A message that stands for a written event which lies elsewhere as `claim`."""
+    return _refer(parse(body, limit=MAX_CLAIM_BYTES), claim)
+
+
+def reference(body: str) -> Reference | None:
+    """The reference that a message holds in an event's place; None when it holds none. Raises `event-malformed`."""
+    if len(body) > MAX_MESSAGE_BYTES or f'"{REFERENCE_TYPE}"' not in body:
+        return None
+    try:
+        return Reference.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.EVENT_MALFORMED, _problems(error)) from error
+
+
+def _refer(event: Event, claim: Claim) -> str:
+    return Reference(
+        specversion="1.0",
+        type="smime-sync.person-state.reference.v1",
+        source=event.source,
+        id=event.id,
+        time=event.time,
+        subject=event.person.anchor.immutable_id,
+        datacontenttype="application/json",
+        cause=event.cause,
+        replays=event.replays,
+        attempts=event.attempts,
+        waitingsince=event.since,
+        turn=event.turn,
+        data=ClaimPart(sha256=claim.sha256, length=claim.length),
+    ).model_dump_json(by_alias=True, exclude_none=True)
+
+
+def render(event: Event) -> str:
+    """Write an event for the queue, or its reference. Raises PermanentError `event-too-large`, `event-malformed`."""
+    if event.claim is not None:
+        return _refer(event, event.claim)
+    body = write(event)
     # Whoever sends an event again adds to it: a first sending leaves room for that.
     limit = MAX_MESSAGE_BYTES - (0 if event.attempts or event.replays else ROOM)
     if (size := len(body.encode("utf-8"))) > limit:
@@ -170,13 +233,12 @@ class PersonState(_Part):
     )
 
 
-class Envelope(BaseModel):
-    """A CloudEvents 1.0 event. Extension attributes that we do not know are ignored, as CloudEvents asks."""
+class _Attributes(BaseModel):
+    """CloudEvents 1.0 attributes. Extension attributes that we do not know are ignored, as CloudEvents asks."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     specversion: Literal["1.0"]
-    type: Literal["smime-sync.person-state.v1"]
     source: str = Field(min_length=1, max_length=512, description="the agent's domain: urn:smime-sync:agent:<domain>")
     id: str = Field(min_length=1, max_length=128, description="unique with source")
     time: AwareDatetime = Field(description="when the directory changed, as far as it is known")
@@ -189,6 +251,17 @@ class Envelope(BaseModel):
     )
     waitingsince: AwareDatetime | None = Field(None, description="extension attribute: when the first of them was")
     turn: AwareDatetime | None = Field(None, description="extension attribute: its turn in the tenant's rate of writes")
+
+
+class Envelope(_Attributes):
+    """A CloudEvents 1.0 event. Extension attributes that we do not know are ignored, as CloudEvents asks."""
+
+    type: Literal["smime-sync.person-state.v1"]
+    signature: str | None = Field(
+        None,
+        max_length=1024,
+        description="extension attribute: the agent's detached JWS (RFC 7515, appendix F), see docs/decisions",
+    )
     data: PersonState
 
     @classmethod
@@ -207,6 +280,7 @@ class Envelope(BaseModel):
             attempts=event.attempts,
             waitingsince=event.since,
             turn=event.turn,
+            signature=event.signature,
             data=PersonState.model_construct(
                 source_anchor=AnchorPart.model_construct(
                     object_guid=person.anchor.object_guid, consistency_guid=person.anchor.consistency_guid
@@ -236,6 +310,7 @@ class Envelope(BaseModel):
             attempts=self.attempts,
             since=self.waitingsince,
             turn=self.turn,
+            signature=self.signature,
             watermark=Watermark(data.watermark.epoch, data.watermark.sequence),
             person=Person(
                 anchor=anchor,
@@ -246,4 +321,33 @@ class Envelope(BaseModel):
                 deleted=data.deleted,
                 values=Values.of(data.user_certificate, data.user_smime_certificate),
             ),
+        )
+
+
+class ClaimPart(_Part):
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    length: int = Field(gt=0, le=MAX_CLAIM_BYTES)
+
+
+class Reference(_Attributes):
+    """Stands in a message for an event that is too large for one (the claim check pattern)."""
+
+    type: Literal["smime-sync.person-state.reference.v1"]
+    data: ClaimPart
+
+    @property
+    def claim(self) -> Claim:
+        """What lies elsewhere."""
+        return Claim(self.data.sha256, self.data.length)
+
+    def delivered(self, event: Event) -> Event:
+        """The event that was fetched, with what its reference says of this delivery."""
+        return replace(
+            event,
+            cause=self.cause,
+            replays=self.replays,
+            attempts=self.attempts,
+            since=self.waitingsince,
+            turn=self.turn,
+            claim=self.claim,
         )

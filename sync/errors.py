@@ -19,6 +19,21 @@ class ErrorCode(StrEnum):
     EVENT_TOO_LARGE = "event-too-large"
     EVENT_VERSION = "event-version"
     EVENT_MALFORMED = "event-malformed"
+    EVENT_UNSIGNED = "event-unsigned"
+    EVENT_SIGNATURE = "event-signature"
+    CLAIM_UNAVAILABLE = "claim-unavailable"
+    CLAIM_REFUSED = "claim-refused"
+    CLAIM_MISSING = "claim-missing"
+    CLAIM_ALTERED = "claim-altered"
+    # the agent
+    STATE_FULL = "state-full"
+    STATE_BUSY = "state-busy"
+    STATE_UNAVAILABLE = "state-unavailable"
+    LEASE_HELD = "lease-held"
+    LEASE_LOST = "lease-lost"
+    LEASE_UNAVAILABLE = "lease-unavailable"
+    LEASE_REFUSED = "lease-refused"
+    KEY_MALFORMED = "key-malformed"
     # the directory
     DIRECTORY_UNAVAILABLE = "directory-unavailable"
     DIRECTORY_CREDENTIALS = "directory-credentials"
@@ -51,6 +66,8 @@ class ErrorCode(StrEnum):
     TENANT_ANSWER = "tenant-answer"
     TENANT_REDIRECT = "tenant-redirect"
     PAGE_EXPIRED = "page-expired"
+    PROBE_NOT_RESTORED = "probe-not-restored"
+    PROBE_UNREADABLE = "probe-unreadable"
     NO_RECIPIENT = "no-recipient"
     RECIPIENT_AMBIGUOUS = "recipient-ambiguous"
     RECIPIENT_KIND = "recipient-kind"
@@ -105,6 +122,20 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.EVENT_TOO_LARGE: "A queue message holds 48 KiB: remove superseded certificates from this person in Active Directory.",
     ErrorCode.EVENT_VERSION: "Agent and function are of different versions: upgrade the function first, then replay the message.",
     ErrorCode.EVENT_MALFORMED: "The event is not as docs/event.schema.json asks: upgrade agent and function to one version, then replay it.",
+    ErrorCode.EVENT_UNSIGNED: "Only signed events are taken (require_signed_events): set the agent's signing key, or find out who else writes to the queue.",
+    ErrorCode.EVENT_SIGNATURE: "The signature is of no key in event_keys_file, or the event was altered: add the agent's public key, then replay; else find who holds the queue's key.",
+    ErrorCode.CLAIM_UNAVAILABLE: "The container for large events cannot be reached; it is tried again by itself.",
+    ErrorCode.CLAIM_REFUSED: "The container for large events refuses us: the agent needs Storage Blob Data Contributor on it, the function Storage Blob Data Reader.",
+    ErrorCode.CLAIM_MISSING: "The large event is not in the container, or no container is set (claims_container): see its lifecycle rules, then ask the agent for the person again.",
+    ErrorCode.CLAIM_ALTERED: "The large event is not what its message names: somebody changed the blob. Find out who, then ask the agent for the person again.",
+    ErrorCode.STATE_FULL: "The agent's disk is full, or its state file reached state_limit_mb: make room. Nothing is lost; reading goes on from the same place.",
+    ErrorCode.STATE_BUSY: "Another process of the agent writes the same state file; it is tried again by itself.",
+    ErrorCode.STATE_UNAVAILABLE: "The agent's state file cannot be written: see the disk and the rights of its folder.",
+    ErrorCode.LEASE_HELD: "Another agent is the active one. No action needed: this one takes over when the other stops.",
+    ErrorCode.LEASE_LOST: "The agent could not renew its lease in time and sends nothing until it has it again. No action needed.",
+    ErrorCode.LEASE_UNAVAILABLE: "The container of the lease cannot be reached: see proxy, firewall (443 outbound) and the account's network rules.",
+    ErrorCode.LEASE_REFUSED: "The container of the lease is not there or refuses us: the agent needs Storage Blob Data Contributor on it.",
+    ErrorCode.KEY_MALFORMED: "A key file holds PEM: the agent's one private key (Ed25519 or P-256, unencrypted), the function's public ones. See `smime-sync agent key`.",
     ErrorCode.DIRECTORY_UNAVAILABLE: "No domain controller answers: see name resolution, the firewall (636 outbound) and the list of controllers.",
     ErrorCode.DIRECTORY_CREDENTIALS: "The domain controller refused user or password: see whether the account is locked, expired or renamed.",
     ErrorCode.DIRECTORY_RIGHTS: "Grant the agent's account list and read on CN=Deleted Objects; it needs no replication right.",
@@ -134,6 +165,8 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.TENANT_ANSWER: "Exchange Online answered something that we cannot read: run probe and attach its transcript to an issue.",
     ErrorCode.TENANT_REDIRECT: "Exchange Online sent us to a host outside its own domain; we did not follow. See the proxy and national cloud.",
     ErrorCode.PAGE_EXPIRED: "Reading all recipients took longer than a page lives (half an hour); run it again when less else is asked of the tenant.",
+    ErrorCode.PROBE_NOT_RESTORED: "Run the same probe with --apply again: it restores first, from the file that it kept; else set the values by hand.",
+    ErrorCode.PROBE_UNREADABLE: "This mailbox holds values that cannot be read, so they could not be restored: name a test mailbox without certificates.",
     ErrorCode.NO_RECIPIENT: "Nobody in the tenant has one of these addresses yet: give the person a mailbox, or leave them out of scope.",
     ErrorCode.RECIPIENT_AMBIGUOUS: "More than one recipient answers to this address: remove the duplicate in Exchange Online.",
     ErrorCode.RECIPIENT_KIND: "This kind of recipient cannot hold certificates: only mailboxes, mail users and mail contacts can.",

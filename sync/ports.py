@@ -5,11 +5,14 @@ Every method may raise `TemporaryError` or `PermanentError` (sync.errors) and no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sync.core.event import Claim
+from sync.core.identity import Watermark
+from sync.core.news import Told
 from sync.core.person import Attribute, Person, Values
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient
@@ -28,7 +31,9 @@ class Page:
 
     `checkpoint` is valid once every person of this page is safely sent. `complete` is set on the last page of a full
     import: whoever was known and was on none of its pages has left the scope. `full` marks every page of one.
-    `changed_at` is when the directory changed, as far as it is known (UTC).
+    `changed_at` is when the directory changed, as far as it is known (UTC). `scope` is the part of the directory (a
+    domain) that a full import is of: whoever is missing is missed within it. `resumed` marks a page of a full import
+    that an earlier read began and this one goes on with.
     """
 
     people: tuple[Person, ...]
@@ -36,6 +41,8 @@ class Page:
     full: bool = False
     complete: bool = False
     changed_at: datetime | None = None
+    scope: str = ""
+    resumed: bool = False
 
 
 class Directory(Protocol):
@@ -51,6 +58,9 @@ class Directory(Protocol):
         Each person comes whole. A person deleted or out of scope comes with `deleted` set.
         """
 
+    def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
+        """These people whole, as they are now; whoever is not there or out of scope comes as deleted."""
+
     def wait(self, timeout: timedelta) -> bool:
         """Sleep until something changed (True) or `timeout` passed (False). It may wake for nothing."""
 
@@ -59,33 +69,149 @@ class Directory(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What was sent of a person last: who they were then, without values, and the hash of their whole state."""
+class Letter:
+    """One event in the agent's outbox, written and signed. `withdraws` is as in core.news.News."""
 
     person: Person
-    state_hash: str
+    watermark: Watermark
+    body: str
+    withdraws: bool = False
 
 
-class Checkpoints(Protocol):
-    """The agent's memory: the checkpoint, what it sent of whom, and its sequence.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Events that wait for an administrator, since when, and of how many people who had certificates before."""
 
-    People are told apart by objectGUID, which even a tombstone keeps; the anchor may be another attribute.
+    anchors: tuple[str, ...]
+    holding: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What the agent's memory says of itself, for status and check."""
+
+    epoch: int
+    sequence: int
+    people: int
+    holding: int
+    waiting: int
+    held: Held | None
+    doubt: bool
+    importing: bool
+    import_read: int
+    last_import: int
+    notes: Mapping[str, str]
+
+
+class AgentState(Protocol):
+    """The agent's memory: the checkpoint, what it told of whom, the outbox and its sequence.
+
+    People are told apart by objectGUID, which even a tombstone keeps; the anchor may be another attribute. Raises
+    TemporaryError `state-full`, `state-busy`, `state-unavailable`; nothing was changed then.
     """
 
-    def load(self) -> bytes | None:
-        """The last saved checkpoint; None on the first run."""
+    def checkpoint(self) -> bytes | None:
+        """The last saved checkpoint; None on the first run, or when everything shall be read again."""
 
-    def known(self, guids: Sequence[bytes]) -> Mapping[bytes, Sent]:
-        """What was sent last of each of these people, where something was."""
+    def doubt(self) -> bool:
+        """Whether somebody else may have told the cloud more than we remember, until `settle`."""
 
-    def absent(self, seen: Set[bytes]) -> Iterator[Person]:
-        """People whose last sent state was not a deletion and whose objectGUID is not in `seen`."""
+    def known(self, guids: Sequence[bytes]) -> Mapping[bytes, Told]:
+        """What was told last of each of these people, where something was."""
 
-    def reserve(self, count: int) -> tuple[int, int]:
-        """Durably take `count` sequence numbers; return (epoch, first). A number is never given twice."""
+    def next_watermark(self) -> Watermark:
+        """The watermark of the next event."""
 
-    def save(self, people: Sequence[Person], checkpoint: bytes) -> None:
-        """In one transaction, remember what was sent of `people` and move the checkpoint."""
+    def begin_import(self, scope: str) -> int:
+        """A full import of `scope` begins anew; whoever is not on one of its pages has left. Returns how many people
+        the last complete one read, 0 when there was none."""
+
+    def record(
+        self,
+        letters: Sequence[Letter],
+        *,
+        expected: Watermark,
+        checkpoint: bytes | None = None,
+        scope: str = "",
+        seen: Sequence[bytes] = (),
+    ) -> None:
+        """In one transaction: the people of `letters`, the letters themselves, the marks of whom a full import has
+        `seen`, and `checkpoint` unless it is None.
+
+        A letter takes the place of an older one under the same anchor: a state makes the one before it needless. A
+        letter that withdraws is held until `settle`. Raises TemporaryError `state-busy` when `expected` is not the
+        next watermark any more: another process has written meanwhile.
+        """
+
+    def unseen(self, scope: str) -> Iterator[Person]:
+        """People of `scope` whose last told state was no deletion and whom its full import has not seen yet."""
+
+    def end_import(self, scope: str, checkpoint: bytes) -> None:
+        """The full import is complete, and whoever was unseen is recorded."""
+
+    def settle(self, alarming: Callable[[int, int], bool], *, complete: bool = True) -> Held | None:
+        """A read came to its end: let the held letters go, unless `alarming(withdrawn, holding)` or an alarm of
+        before is unanswered. A `complete` read ends all doubt. Returns what is held."""
+
+    def answer(self, *, release: bool) -> int:
+        """Answer the alarm: let the held letters go, or discard them and forget that they were told. Returns how
+        many letters that were."""
+
+    def outbox(self, after: Watermark, limit: int) -> Sequence[Letter]:
+        """Letters that may go, past `after`, oldest first."""
+
+    def clear(self, watermarks: Sequence[Watermark]) -> None:
+        """These letters lie on the queue. Lost in a power failure, it makes them go twice, which is harmless."""
+
+    def adopt(self, epoch: int, *, doubt: bool) -> None:
+        """Go on under a later epoch; an earlier one than ours is ignored."""
+
+    def read_again(self, *, doubt: bool) -> None:
+        """Forget the checkpoint, so that the next read is a full import; with `doubt` everybody is told again."""
+
+    def anchors(self, immutable_ids: Sequence[str]) -> Mapping[str, bytes]:
+        """The objectGUID of each of these people, where it is known."""
+
+    def note(self, name: str, text: str) -> None:
+        """Remember a word for `condition`: when the last round was, what went wrong last."""
+
+    def condition(self) -> Condition:
+        """What there is to say of it all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """The time for which one agent is active. `previous` is the epoch of the term before, None for the first."""
+
+    epoch: int
+    previous: int | None
+
+
+class Lease(Protocol):
+    """Makes one of several agents the active one. It is renewed by itself until it is released or lost."""
+
+    def take(self, floor: int) -> Term | None:
+        """Become the active agent, under an epoch of at least `floor` that no term had; None while another one is.
+
+        Raises TemporaryError `lease-unavailable`; PermanentError `lease-refused`.
+        """
+
+    def held(self) -> bool:
+        """Whether it is certain that no other agent is active."""
+
+    def release(self) -> None:
+        """Let another agent take over at once."""
+
+
+class ClaimStore(Protocol):
+    """Holds events that are too large for a message, by the SHA-256 of their bytes."""
+
+    def put(self, claim: Claim, content: bytes) -> None:
+        """Keep it. Raises TemporaryError `claim-unavailable`; PermanentError `claim-refused`."""
+
+    def get(self, claim: Claim) -> bytes:
+        """The content, as it is there; whoever asks verifies it. Raises PermanentError `claim-missing` besides."""
 
 
 class EventQueue(Protocol):

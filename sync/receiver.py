@@ -42,7 +42,9 @@ _PATIENCE: Mapping[ErrorCode, Patience] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """`jitter` gives numbers from 0 to 1 that nobody can guess from one another."""
+    """`jitter` gives numbers from 0 to 1 that nobody can guess from one another. `opening` makes a
+    message an event: see sync.opening.
+    """
 
     processor: Processor
     ledger: Ledger
@@ -50,6 +52,7 @@ class Receiver:
     queue: EventQueue
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    opening: Callable[[str], Event] = envelope.parse
 
     def process(self, message: Message) -> Outcome:
         """Handle one message of the change queue; it is done when this returns.
@@ -58,7 +61,7 @@ class Receiver:
         """
         event: Event | None = None
         try:
-            event = envelope.parse(message.body)
+            event = self.opening(message.body)
             outcome = self.processor.handle(event, message.body)
             if outcome.status is Status.WRITTEN and outcome.owner is Owner.CLOUD_MANAGED:
                 self._send_again(replace(event, cause=Cause.VERIFICATION), VERIFY_AFTER)
@@ -82,12 +85,18 @@ class Receiver:
             reason=ErrorCode.RETRIES_EXHAUSTED,
             detail="the queue gave up: no delivery came to an end (time-out, memory, or a processor killed)",
             body=message.body,
-            anchor=_anchor(message.body),
+            anchor=self._anchor(message.body),
             dequeue_count=message.dequeue_count,
         )
         self.failures.add(failure)
         logger.error("buried anchor=%s message=%s", failure.anchor, failure.id)
         return failure
+
+    def _anchor(self, body: str) -> str | None:
+        try:
+            return self.opening(body).person.anchor.immutable_id
+        except SyncError:
+            return None
 
     def _later(self, message: Message, event: Event | None, error: TemporaryError) -> Outcome:
         """Send the event again after a pause, or fail it with its own reason when patience is at its end."""
@@ -145,13 +154,6 @@ def _end(status: Status, now: datetime, event: Event | None, error: SyncError) -
     if event is None:
         return outcome
     return replace(outcome, anchor=event.person.anchor.immutable_id, watermark=event.watermark, cause=event.cause)
-
-
-def _anchor(body: str) -> str | None:
-    try:
-        return envelope.parse(body).person.anchor.immutable_id
-    except PermanentError:
-        return None
 
 
 def _log(outcome: Outcome) -> None:

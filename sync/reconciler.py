@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sync import envelope
-from sync.core.event import Cause
+from sync.core.event import Cause, Event
 from sync.core.record import Record, Status
 from sync.errors import ErrorCode, SyncError
 from sync.ports import EventQueue, Ledger
@@ -54,6 +54,7 @@ class Reconciler:
     ledger: Ledger
     queue: EventQueue
     processor: Processor
+    opening: Callable[[str], Event] = envelope.parse
 
     def reconcile(self, *, apply: bool, progress: Callable[[int], None] | None = None) -> Reconciliation:
         """Examine everybody; with `apply`, send the differing people's last event again."""
@@ -82,7 +83,7 @@ class Reconciler:
         )
 
     def _examine(self, record: Record, body: str) -> Difference | None:
-        event = envelope.parse(body)
+        event = self.opening(body)
         examined = self.processor.examine(event, record)
         if examined.decision is None:
             missing = not event.person.deleted
@@ -93,7 +94,7 @@ class Reconciler:
         return Difference(anchor=record.anchor, added=len(plan.added), withdrawn=len(plan.withdrawn))
 
     def _send_again(self, body: str) -> None:
-        event = replace(envelope.parse(body), cause=Cause.RECONCILIATION, attempts=0, since=None, turn=None)
+        event = replace(self.opening(body), cause=Cause.RECONCILIATION, attempts=0, since=None, turn=None)
         self.queue.send(envelope.render(event))
 
 

@@ -25,6 +25,10 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _split_dns(value: object) -> object:
+    return tuple(part.strip() for part in value.split(";") if part.strip()) if isinstance(value, str) else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
@@ -42,6 +46,9 @@ _Guid = Annotated[str, _matching(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F
 # A longer name, or one that ends in -poison, would have no poison queue.
 _QueueName = Annotated[
     str, _matching(r"(?!.*-poison$)(?=.{3,56}$)[a-z0-9](-?[a-z0-9])*", "a queue name (3 to 56 of a-z, 0-9, -)")
+]
+_ContainerName = Annotated[
+    str, _matching(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*", "a container name (3 to 63 of a-z, 0-9, -)")
 ]
 _TableName = Annotated[str, _matching(r"[A-Za-z][A-Za-z0-9]{2,62}", "a table name (3 to 63 letters and digits)")]
 
@@ -74,6 +81,9 @@ class StorageSettings(_Settings):
     storage__tableserviceuri: _HttpsUrl | None = Field(
         None, title=f"{STORAGE}__tableServiceUri", description="table endpoint, with an identity"
     )
+    storage__blobserviceuri: _HttpsUrl | None = Field(
+        None, title=f"{STORAGE}__blobServiceUri", description="blob endpoint, with an identity"
+    )
     storage__credential: Literal["managedidentity"] | None = Field(
         None, title=f"{STORAGE}__credential", description="`managedidentity`"
     )
@@ -83,9 +93,16 @@ class StorageSettings(_Settings):
     ca_file: Path | None = Field(None, description="CA file for HTTPS, where a proxy or a lab has its own CA")
     queue: _QueueName = Field("smime-sync-changes", description="the change queue; its poison queue ends in -poison")
 
+    claims_container: _ContainerName | None = Field(
+        None, description="blob container for events over 48 KiB; without it such a person is refused"
+    )
+
     @classmethod
     def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
         yield from super().gaps(given)
+        for name in ("claims_container", "lease_container"):
+            if name in given and "storage" not in given and "storage__blobserviceuri" not in given:
+                yield f"{PREFIX}{name.upper()} needs {STORAGE}__blobServiceUri"
         if ("storage" in given) == ("storage__queueserviceuri" in given):
             yield f"set {STORAGE} (a connection string) or {STORAGE}__queueServiceUri, one of the two"
 
@@ -95,11 +112,12 @@ class CloudSettings(JudgingSettings, StorageSettings):
 
     tenant_id: _Guid = Field(description="the tenant's directory id")
     cloud: Literal["worldwide", "gcc-high", "dod", "china"] = Field("worldwide", description="the national cloud")
-    credential: Literal["managed-identity", "certificate", "secret"] = Field(
+    credential: Literal["managed-identity", "certificate", "workload-identity", "secret"] = Field(
         "managed-identity", description="how the function shows the tenant who it is"
     )
     client_id: _Guid | None = Field(None, description="application id, or client id of a user-assigned identity")
     client_certificate: Path | None = Field(None, description="PEM file with certificate and private key")
+    assertion_file: Path | None = Field(None, description="workload identity: file in which the platform renews its token")
     client_secret: SecretStr | None = Field(None, description="application secret; prefer an identity")
     mode: Literal["report", "write"] = Field(
         "report", description="`report` decides and records and never writes: the first run of a deployment"
@@ -113,6 +131,10 @@ class CloudSettings(JudgingSettings, StorageSettings):
     pace_table: _TableName = Field("SmimeSyncPace", description="the table in which instances share the rate of writes")
     writes_per_second: float = Field(2, gt=0, le=100, description="writes a second for the whole tenant, all instances")
     writes_at_once: int = Field(3, ge=1, le=100, description="writes together after a rest")
+    require_signed_events: bool = Field(
+        True, description="take only events signed with a key of `event_keys_file`; off for a demo or a lab"
+    )
+    event_keys_file: Path | None = Field(None, description="PEM file with the agents' public keys, several in turn")
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
     read_format: Literal["json", "clixml"] = Field("json", description="how bytes are read back; probe names it")
     write_encoding: Literal[
@@ -127,7 +149,10 @@ class CloudSettings(JudgingSettings, StorageSettings):
         yield from super().gaps(given)
         if "storage__queueserviceuri" in given and "storage__tableserviceuri" not in given:
             yield f"{STORAGE}__tableServiceUri is missing beside {STORAGE}__queueServiceUri"
-        needs = {"certificate": ("client_id", "client_certificate"), "secret": ("client_id", "client_secret")}
+        off = given.get("require_signed_events", "").lower() in {"false", "0", "no", "off", "n", "f"}
+        if not off and "event_keys_file" not in given:
+            yield f"{PREFIX}REQUIRE_SIGNED_EVENTS needs {PREFIX}EVENT_KEYS_FILE (or set it to false)"
+        needs = {"certificate": ("client_id", "client_certificate"), "secret": ("client_id", "client_secret"), "workload-identity": ("client_id", "assertion_file")}
         credential = given.get("credential", "")
         for name in needs.get(credential, ()):
             if name not in given:
@@ -138,14 +163,50 @@ class AgentSettings(StorageSettings):
     """The agent's settings."""
 
     state_file: Path = Field(description="the agent's memory: a SQLite file that survives restarts")
-    ldap_hosts: Names = Field(min_length=1, description="domain controllers by DNS name, the preferred one first")
-    ldap_user: str = Field(min_length=1, description="bind name: UPN, DN or DOMAIN\\user")
-    ldap_password_file: Path = Field(description="file that holds the password, readable by the agent only")
+    ldap_hosts: Names = Field(
+        (), description="domain controllers by DNS name, the preferred one first; else DNS names those of LDAP_DOMAINS"
+    )
+    ldap_domains: Names = Field(
+        (), description="domains of the forest by DNS name; each is read from its own checkpoint"
+    )
+    ldap_site: str | None = Field(None, description="Active Directory site whose controllers are asked first")
+    ldap_user: str = Field(min_length=1, description="bind name: UPN, DN or DOMAIN\\user; with a keytab the principal")
+    ldap_password_file: Path | None = Field(
+        None, description="file that holds the password, readable by the agent only; or else a keytab"
+    )
+    ldap_keytab: Path | None = Field(None, description="keytab: log on by Kerberos, bound to the TLS channel")
+    ldap_start_tls: bool = Field(False, description="StartTLS on port 389 instead of LDAPS")
     ldap_ca_file: Path | None = Field(None, description="CA file of the domain controllers; else the system's roots")
     ldap_server_name: str | None = Field(None, description="the name in their certificates, when it is not the host's")
-    ldap_port: int = Field(636, ge=1, le=65535, description="LDAPS port")
+    ldap_port: int | None = Field(None, ge=1, le=65535, description="else 636, or 389 with StartTLS")
     ldap_base: str | None = Field(None, description="only people under this DN are in scope; else the whole domain")
+    state_limit_mb: int = Field(4096, ge=1, description="the state file's largest size, in MiB")
+    signing_key_file: Path | None = Field(
+        None, description="PEM file with the private key that signs events; `smime-sync agent key` makes one"
+    )
+    guard_people: int = Field(20, ge=0, description="more people losing their certificates in one read are held")
+    guard_percent: float = Field(
+        5.0, ge=0, le=100, description="and so is a larger share in percent, from three people on"
+    )
+    lease_container: _ContainerName | None = Field(
+        None, description="blob container of the lease by which one of several agents is active"
+    )
+    lease_name: str = Field("agent", min_length=1, max_length=200, description="the lease's blob: one per directory")
+    requests_queue: _QueueName | None = Field(None, description="queue by which the cloud asks for people again")
+    ldap_contacts: bool = Field(False, description="contacts too, not only users")
+    ldap_filter: str | None = Field(None, description="LDAP filter that people in scope must match besides")
+    ldap_excluded_groups: Annotated[tuple[str, ...], BeforeValidator(_split_dns)] = Field(
+        (), description="DNs of groups whose members, nested ones too, are out of scope; separated by semicolons"
+    )
     poll_seconds: float = Field(30, ge=1, le=3600, description="the timed round behind the notifications, in seconds")
+
+    @classmethod
+    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
+        yield from super().gaps(given)
+        if "ldap_hosts" not in given and "ldap_domains" not in given:
+            yield f"set {PREFIX}LDAP_HOSTS or {PREFIX}LDAP_DOMAINS (their controllers are found by DNS), or both"
+        if ("ldap_password_file" in given) == ("ldap_keytab" in given):
+            yield f"set {PREFIX}LDAP_PASSWORD_FILE or {PREFIX}LDAP_KEYTAB, one of the two"
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
+import logging
+import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
-from sync import __version__, settings
+from sync import __version__, envelope, settings
 from sync.agent import Agent
+from sync.core.event import Event
+from sync.core.guard import Guard
 from sync.core.judgement import Context
 from sync.core.path import TrustStore
 from sync.core.policy import POLICIES
 from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import EventQueue, Failures, Ledger, Message
+from sync.ports import Directory, EventQueue, Failures, Ledger, Message
+from sync.prober import MANY, Prober, Wire
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Reconciler, Reconciliation
 from sync.replayer import Replay, Replayer
+from sync.resend import ResendRequests
 from sync.restorer import Restorer
 
 if TYPE_CHECKING:
+    import requests
     from azure.core.credentials import TokenCredential
+    from azure.storage.blob import ContainerClient
 
     from sync.adapters import entra
+    from sync.adapters.agent_state import StateFile
+    from sync.adapters.blob_claims import BlobClaims
+    from sync.adapters.blob_lease import BlobLease
     from sync.adapters.embedded import EmbeddedQueue, EmbeddedRecipients
-    from sync.adapters.exchange_online import ExchangeOnline
+    from sync.adapters.exchange_online import AdminApi, ExchangeOnline
+    from sync.adapters.exchange_online.transcript import RecordingSession
+    from sync.adapters.service_manager import ServiceManager
     from sync.adapters.storage_queue import StorageQueue
+    from sync.opening import Opener
+
+_log = logging.getLogger("smime_sync.wiring")
 
 
 def now() -> datetime:
@@ -163,16 +180,16 @@ def cloud_from(config: settings.CloudSettings) -> App:
         withdraw_disabled=config.withdraw_disabled,
         try_synchronised=config.try_synchronised,
     )
-    return App(**_use_cases(processor, ledger, failures, storage_queue(config), now))
+    return App(**_use_cases(processor, ledger, failures, storage_queue(config), now, opener(config)))
 
 
 def embedded(
     state: Path | None, directory: Path, trust: TrustStore, *, clock: Callable[[], datetime] = now
 ) -> Embedded:
     """The whole product on one machine: `state` is its SQLite file (None: in memory), `directory` an LDIF file."""
+    from sync.adapters.agent_state import StateFile
     from sync.adapters.embedded import (
         Database,
-        EmbeddedCheckpoints,
         EmbeddedFailures,
         EmbeddedHistory,
         EmbeddedLedger,
@@ -194,7 +211,10 @@ def embedded(
     return Embedded(
         **_use_cases(processor, ledger, failures, queue, clock),
         agent=Agent(
-            directory=LdifDirectory(directory), checkpoints=EmbeddedCheckpoints(database), queue=queue, now=clock
+            directory=LdifDirectory(directory),
+            state=StateFile(state.with_name(f"{state.stem}-agent.sqlite") if state else None, clock),
+            queue=queue,
+            now=clock,
         ),
         queue=queue,
         recipients=recipients,
@@ -211,15 +231,22 @@ class _UseCases(TypedDict):
     failures: Failures
 
 
-def _use_cases(
-    processor: Processor, ledger: Ledger, failures: Failures, queue: EventQueue, clock: Callable[[], datetime]
+def _use_cases(  # noqa: PLR0917 - what every use case needs
+    processor: Processor,
+    ledger: Ledger,
+    failures: Failures,
+    queue: EventQueue,
+    clock: Callable[[], datetime],
+    opening: Callable[[str], Event] = envelope.parse,
 ) -> _UseCases:
     # SystemRandom: instances that were started from one image must not draw the same pauses.
     jitter = random.SystemRandom().random
-    receiver = Receiver(processor=processor, ledger=ledger, failures=failures, queue=queue, now=clock, jitter=jitter)
+    receiver = Receiver(
+        processor=processor, ledger=ledger, failures=failures, queue=queue, now=clock, jitter=jitter, opening=opening
+    )
     return _UseCases(
         receiver=receiver,
-        reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor),
+        reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor, opening=opening),
         replayer=Replayer(failures=failures, queue=queue),
         restorer=Restorer(ledger=ledger, history=processor.history, queue=queue),
         failures=failures,
@@ -228,20 +255,128 @@ def _use_cases(
 
 def agent(config: settings.AgentSettings) -> Agent:
     """The half beside Active Directory. Raises PermanentError `file-unreadable` besides what the adapters raise."""
-    from sync.adapters.active_directory import ActiveDirectory
-    from sync.adapters.embedded import Database, EmbeddedCheckpoints
-
-    directory = ActiveDirectory(
-        config.ldap_hosts,
-        user=config.ldap_user,
-        password=_read_secret(config.ldap_password_file),
-        ca_file=config.ldap_ca_file,
-        server_name=config.ldap_server_name,
-        port=config.ldap_port,
-        base=config.ldap_base,
+    directory = active_directory(config)
+    return Agent(
+        directory=directory,
+        state=agent_state(config),
+        queue=storage_queue(config),
+        now=now,
+        guard=Guard(people=config.guard_people, percent=config.guard_percent),
+        claims=claim_store(config),
+        lease=agent_lease(config),
+        requests=resend_requests(config),
+        sign=signing(config),
     )
-    checkpoints = EmbeddedCheckpoints(Database(config.state_file, now))
-    return Agent(directory=directory, checkpoints=checkpoints, queue=storage_queue(config), now=now)
+
+
+def agent_state(config: settings.AgentSettings) -> StateFile:
+    """The agent's memory. Raises PermanentError `file-unreadable`."""
+    from sync.adapters.agent_state import StateFile
+
+    return StateFile(config.state_file, now, limit_mb=config.state_limit_mb)
+
+
+def agent_lease(config: settings.AgentSettings) -> BlobLease | None:
+    """The lease of the active agent, where several share one."""
+    if config.lease_container is None:
+        return None
+    from sync.adapters.blob_lease import BlobLease
+
+    return BlobLease(_container(config, config.lease_container).get_blob_client(config.lease_name), now)
+
+
+def claim_store(config: settings.StorageSettings) -> BlobClaims | None:
+    """The container for large events, where one is set."""
+    if config.claims_container is None:
+        return None
+    from sync.adapters.blob_claims import BlobClaims
+
+    return BlobClaims(_container(config, config.claims_container))
+
+
+def resend_requests(config: settings.AgentSettings) -> ResendRequests | None:
+    """The request queue, where one is set."""
+    if config.requests_queue is None:
+        return None
+    return ResendRequests(storage_queue(config.model_copy(update={"queue": config.requests_queue})))
+
+
+def signing(config: settings.AgentSettings) -> Callable[[Event], Event]:
+    """What signs an event; without a key it stays as it is. Raises PermanentError `key-malformed`."""
+    if config.signing_key_file is None:
+        return lambda event: event
+    from sync.signature import Signer
+
+    signer = Signer.load(_read_secret(config.signing_key_file).encode("utf-8"))
+    return lambda event: replace(event, signature=signer.sign(envelope.signed_part(event)))
+
+
+def opener(config: settings.CloudSettings) -> Opener:
+    """What makes a message an event. Raises PermanentError `key-malformed`, `file-unreadable`."""
+    from sync.opening import Opener
+    from sync.signature import Verifier
+
+    keys = config.event_keys_file
+    return Opener(
+        claims=claim_store(config),
+        verifier=Verifier.load(_read_secret(keys).encode("utf-8")) if keys else None,
+        required=config.require_signed_events,
+    )
+
+
+def service_manager() -> ServiceManager:
+    """systemd, where it started us."""
+    from sync.adapters.service_manager import ServiceManager
+
+    return ServiceManager(os.environ.get("NOTIFY_SOCKET"))
+
+
+def _container(config: settings.StorageSettings, name: str) -> ContainerClient:
+    from azure.storage.blob import ContainerClient
+
+    options: dict[str, Any] = {"http_logging_level": logging.DEBUG}
+    if config.ca_file:
+        options["connection_verify"] = str(config.ca_file)
+    if config.storage is not None:
+        return ContainerClient.from_connection_string(config.storage.get_secret_value(), name, **options)
+    return ContainerClient(str(config.storage__blobserviceuri), name, storage_credential(config), **options)
+
+
+def active_directory(config: settings.AgentSettings) -> Directory:
+    """One domain, or the forest's several as one. Raises PermanentError `file-unreadable`, `settings-invalid`.
+
+    Hosts that are named belong to the domain in whose DNS name they end; a domain without any is looked up in DNS.
+    """
+    from sync.adapters.active_directory import Access, ActiveDirectory, Forest, Scope, discovery, hosts_by_domain
+
+    scope = Scope(
+        base=config.ldap_base,
+        contacts=config.ldap_contacts,
+        filter_=config.ldap_filter,
+        excluded_groups=config.ldap_excluded_groups,
+    )
+    password = _read_secret(config.ldap_password_file) if config.ldap_password_file else ""
+
+    def domain(hosts: tuple[str, ...] | Callable[[], Sequence[str]]) -> ActiveDirectory:
+        access = Access(
+            hosts=hosts,
+            user=config.ldap_user,
+            password=password,
+            keytab=config.ldap_keytab,
+            ca_file=config.ldap_ca_file,
+            server_name=config.ldap_server_name,
+            port=config.ldap_port,
+            start_tls=config.ldap_start_tls,
+        )
+        return ActiveDirectory(access, scope)
+
+    if not config.ldap_domains:
+        return domain(config.ldap_hosts)
+    named = hosts_by_domain(config.ldap_hosts, config.ldap_domains)
+    domains = {
+        name: domain(hosts or discovery.controllers(name, site=config.ldap_site)) for name, hosts in named.items()
+    }
+    return Forest(config.ldap_domains[0], domains) if len(domains) > 1 else domains[config.ldap_domains[0]]
 
 
 def _read_secret(path: Path) -> str:
@@ -275,30 +410,91 @@ def storage_credential(config: settings.StorageSettings) -> TokenCredential:
 
 def exchange_online(config: settings.CloudSettings) -> ExchangeOnline:
     """The tenant: one token source and one session per process."""
+    from sync.adapters.exchange_online import Clearing, Codec, Encoding, ExchangeOnline
+
+    codec = Codec(encoding=Encoding(config.write_encoding), clearing=Clearing(config.write_clearing))
+    return ExchangeOnline(admin_api(config, tenant_tokens(config), config.read_format), codec)
+
+
+def tenant_tokens(config: settings.CloudSettings) -> entra.TokenSource:
+    """Where bearer tokens for the tenant come from."""
     from sync.adapters import entra
-    from sync.adapters.exchange_online import AdminApi, AnswerFormat, Clearing, Codec, Encoding, ExchangeOnline
 
     cloud = entra.CLOUDS[config.cloud]
-    login, host = config.login_url or cloud.login, config.exchange_url or cloud.admin
-    suffixes = (str(urlsplit(host).hostname),) if config.exchange_url else cloud.suffixes
-    ca_file = str(config.ca_file) if config.ca_file else None
-    tokens = entra.TokenSource(
+    return entra.TokenSource(
         _tenant_credential(config),
         tenant=config.tenant_id,
-        cloud=replace(cloud, login=login, admin=host, suffixes=suffixes),
-        ca_file=ca_file,
+        cloud=replace(cloud, login=config.login_url or cloud.login),
+        ca_file=str(config.ca_file) if config.ca_file else None,
         instance_discovery=config.login_url is None,
     )
-    api = AdminApi(
+
+
+def admin_api(
+    config: settings.CloudSettings, tokens: entra.TokenSource, answers: str, session: requests.Session | None = None
+) -> AdminApi:
+    """The tenant's admin API, asked for answers of one format."""
+    from sync.adapters import entra
+    from sync.adapters.exchange_online import AdminApi, AnswerFormat
+
+    cloud = entra.CLOUDS[config.cloud]
+    host = config.exchange_url or cloud.admin
+    return AdminApi(
         tenant=config.tenant_id,
         tokens=tokens,
+        session=session,
         host=host,
-        suffixes=suffixes,
-        answers=AnswerFormat(config.read_format),
-        ca_file=ca_file,
+        suffixes=(str(urlsplit(host).hostname),) if config.exchange_url else cloud.suffixes,
+        answers=AnswerFormat(answers),
+        ca_file=str(config.ca_file) if config.ca_file else None,
     )
-    codec = Codec(encoding=Encoding(config.write_encoding), clearing=Clearing(config.write_clearing))
-    return ExchangeOnline(api, codec)
+
+
+def prober(
+    config: settings.CloudSettings,
+    session: requests.Session,
+    folder: Path,
+    *,
+    shielded: Callable[[], AbstractContextManager[object]],
+    told: Callable[[str], None],
+) -> Prober:
+    """A probe of the tenant through `session`; what it must not lose it keeps in `folder`."""
+    from sync.adapters import probe_files
+    from sync.adapters.exchange_online import AnswerFormat, Clearing, Codec, Encoding, ExchangeOnline
+
+    tokens = tenant_tokens(config)
+
+    def connect(wire: Wire) -> ExchangeOnline:
+        codec = Codec(encoding=Encoding(wire.write_encoding), clearing=Clearing(wire.write_clearing))
+        return ExchangeOnline(admin_api(config, tokens, wire.read_format, session), codec)
+
+    return Prober(
+        connect=connect,
+        read_formats=tuple(AnswerFormat),
+        encodings=tuple(Encoding),
+        clearings=tuple(Clearing),
+        throwaways=probe_files.throwaways(MANY),
+        blob=probe_files.throwaway_blob(),
+        kept=probe_files.KeptValues(folder),
+        pause=lambda wait: time.sleep(wait.total_seconds()),
+        shielded=shielded,
+        told=told,
+    )
+
+
+def recording_session(*words: str) -> RecordingSession:
+    """A session that writes down what goes over the wire, without these words and whatever else is not for others."""
+    from sync.adapters.exchange_online.transcript import RecordingSession
+
+    return RecordingSession(*words)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole. Raises PermanentError `file-unreadable`."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{path} cannot be written: {error.strerror}") from error
 
 
 def _tenant_credential(config: settings.CloudSettings) -> entra.Credential:
@@ -307,7 +503,15 @@ def _tenant_credential(config: settings.CloudSettings) -> entra.Credential:
     match config.credential:
         case "certificate":
             return entra.Certificate(client_id=str(config.client_id), pem=str(config.client_certificate))
+        case "workload-identity":
+            token_file = config.assertion_file
+            assert token_file is not None
+            # Read for every token: the platform writes a new one before the old one expires.
+            return entra.ClientAssertion(
+                client_id=str(config.client_id), assertion=lambda: token_file.read_text("ascii").strip()
+            )
         case "secret":
+            _log.warning("the tenant is reached with a client secret: prefer a managed identity or a certificate")
             assert config.client_secret is not None
             return entra.ClientSecret(client_id=str(config.client_id), secret=config.client_secret.get_secret_value())
     return entra.ManagedIdentity(client_id=config.client_id)

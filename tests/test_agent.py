@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sync import envelope
-from sync.adapters.embedded import Database, EmbeddedCheckpoints, EmbeddedQueue
+from sync.adapters.agent_state import StateFile
+from sync.adapters.embedded import Database, EmbeddedQueue
 from sync.agent import Agent, Round
-from sync.core.event import Cause, Event
+from sync.core.event import Cause, Claim, Event
 from sync.core.identity import SourceAnchor
 from sync.core.person import Person, Values
-from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import EventQueue, Page
+from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.opening import Opener
+from sync.ports import EventQueue, Page, Term
+from sync.resend import Asking, ResendRequests
 from tests.office import person
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -26,13 +29,20 @@ ALICE, BOB = person("alice", b"a1"), person("bob", b"b1")
 class Script:
     """A directory that shows, one read after the other, the pages given."""
 
-    reads: list[list[Page]]
+    reads: list[list[Page | SyncError]]
     asked: list[bytes | None] = field(default_factory=list)
     name: str = "corp.example"
+    there: dict[bytes, Person] = field(default_factory=dict)
 
     def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
         self.asked.append(checkpoint)
-        yield from self.reads.pop(0)
+        for page in self.reads.pop(0):
+            if isinstance(page, SyncError):
+                raise page
+            yield page
+
+    def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
+        return [self.there.get(guid, Person(anchor=SourceAnchor(guid), deleted=True)) for guid in guids]
 
     def wait(self, timeout: timedelta) -> bool:
         return bool(self.reads)
@@ -70,12 +80,12 @@ class Site:
 
     def __init__(self) -> None:
         self.database = Database(None, lambda: NOW)
-        self.checkpoints = EmbeddedCheckpoints(self.database)
+        self.state = StateFile(None, lambda: NOW)
         self.queue = EmbeddedQueue(self.database)
 
     def agent(self, *reads: Sequence[Page], queue: EventQueue | None = None) -> Agent:
         directory = Script([list(read) for read in reads])
-        return Agent(directory=directory, checkpoints=self.checkpoints, queue=queue or self.queue, now=lambda: NOW)
+        return Agent(directory=directory, state=self.state, queue=queue or self.queue, now=lambda: NOW)
 
     def sent(self) -> list[Event]:
         """Everything that lies on the queue, taken away."""
@@ -93,7 +103,7 @@ def site() -> Site:
 def test_the_first_import_sends_everybody_who_has_a_certificate(site: Site) -> None:
     """Someone without one need not be known."""
     done = site.agent([full(ALICE, BOB, person("carol"))]).once()
-    assert done == Round(read=3, sent=2)
+    assert done == Round(read=3, written=2, sent=2)
     events = site.sent()
     assert [event.person for event in events] == [ALICE, BOB]
     assert {event.cause for event in events} == {Cause.FULL_IMPORT}
@@ -205,7 +215,7 @@ def test_a_lost_memory_starts_a_later_epoch(site: Site) -> None:
     site.agent([full(ALICE)]).once()
     new = Site()
     new.database = Database(None, lambda: NOW + timedelta(seconds=1))
-    new.checkpoints, new.queue = EmbeddedCheckpoints(new.database), EmbeddedQueue(new.database)
+    new.state, new.queue = StateFile(None, lambda: NOW + timedelta(seconds=1)), EmbeddedQueue(new.database)
     new.agent([full(ALICE)]).once()
     old_event, new_event = site.sent()[0], new.sent()[0]
     assert new_event.watermark > old_event.watermark
@@ -214,7 +224,9 @@ def test_a_lost_memory_starts_a_later_epoch(site: Site) -> None:
 def test_one_person_who_cannot_be_sent_does_not_hold_up_the_others(site: Site) -> None:
     """And is told again at the next full import."""
     giant = person("giant", b"x" * 50_000)
-    assert site.agent([full(giant, BOB)]).once() == Round(read=2, sent=1, refused=(giant.anchor.immutable_id,))
+    assert site.agent([full(giant, BOB)]).once() == Round(
+        read=2, written=1, sent=1, refused=(giant.anchor.immutable_id,)
+    )
     assert [event.person for event in site.sent()] == [BOB]
     assert site.agent([full(giant, BOB)]).once().refused == (giant.anchor.immutable_id,)
 
@@ -224,7 +236,8 @@ def test_a_queue_that_refuses_us_stops_the_round_with_nothing_lost(site: Site) -
     refusal = PermanentError(ErrorCode.QUEUE_REFUSED, "no right")
     with pytest.raises(PermanentError):
         site.agent([full(ALICE)], queue=Broken(site.queue, 1, refusal)).once()
-    assert site.checkpoints.load() is None
+    assert site.agent([]).once().sent == 1
+    assert [event.person for event in site.sent()] == [ALICE]
 
 
 def test_running_goes_on_after_a_passing_fault(site: Site) -> None:
@@ -237,3 +250,282 @@ def test_running_goes_on_after_a_passing_fault(site: Site) -> None:
     agent.run(stopped=lambda: not directory.reads, pause=pauses.append)
     assert pauses == [timedelta(seconds=9)]
     assert [event.person for event in site.sent()] == [ALICE]
+
+
+def crowd(count: int) -> list[Person]:
+    return [person(f"person{n}", b"value") for n in range(count)]
+
+
+def test_a_read_that_would_withdraw_too_many_is_held(site: Site) -> None:
+    """Those who merely changed go on; the withdrawals wait, and one more round does not free them."""
+    people = crowd(30)
+    site.agent([full(*people)]).once()
+    site.sent()
+    changed = replace(people[0], values=Values.of([b"renewed"]))
+    done = site.agent([full(changed)]).once()
+    assert (done.sent, done.held) == (1, 29)
+    assert [event.person for event in site.sent()] == [changed]
+    again = site.agent([delta(replace(ALICE, values=Values.of([b"a"])))]).once()
+    assert (again.sent, again.held) == (1, 29)
+    held = site.state.condition().held
+    assert held is not None
+    assert (len(held.anchors), held.since) == (29, NOW)
+
+
+def test_withdrawals_over_several_pages_are_counted_as_one_read(site: Site) -> None:
+    """The first page's must not be on the queue when the second raises the alarm."""
+    people = crowd(30)
+    site.agent([full(*people)]).once()
+    site.sent()
+    gone = [replace(each, values=Values()) for each in people]
+    done = site.agent([delta(*gone[:2]), delta(*gone[2:])]).once()
+    assert (done.sent, done.held) == (0, 30)
+    assert site.sent() == []
+
+
+def test_released_they_go(site: Site) -> None:
+    """Whole, as they were held."""
+    people = crowd(5)
+    site.agent([full(*people)]).once()
+    site.sent()
+    assert site.agent([full()]).once().held == 5
+    assert site.state.answer(release=True) == 5
+    assert site.agent([]).once().sent == 5
+    assert all(event.person.deleted for event in site.sent())
+
+
+def test_discarded_they_are_forgotten_and_asked_again(site: Site) -> None:
+    """Nothing is withdrawn; a later full import that still misses them raises the alarm again."""
+    people = crowd(5)
+    site.agent([full(*people)]).once()
+    site.sent()
+    site.agent([full()]).once()
+    assert site.state.answer(release=False) == 5
+    assert site.agent([]).once() == Round()
+    assert site.sent() == []
+    assert site.agent([full()]).once().held == 5
+
+
+def test_whoever_comes_back_is_held_no_longer(site: Site) -> None:
+    """And when everybody is back the alarm has answered itself."""
+    people = crowd(5)
+    site.agent([full(*people)]).once()
+    site.sent()
+    assert site.agent([full()]).once().held == 5
+    assert site.agent([delta(*people)]).once().held == 0
+    assert {event.person for event in site.sent()} == set(people)
+    assert site.state.condition().held is None
+
+
+def test_a_new_anchor_is_no_withdrawal(site: Site) -> None:
+    """Setting mS-DS-ConsistencyGuid for everybody is a migration, not a loss."""
+    people = crowd(30)
+    site.agent([full(*people)]).once()
+    site.sent()
+    moved = [
+        replace(each, anchor=SourceAnchor(each.anchor.object_guid, each.anchor.object_guid[::-1])) for each in people
+    ]
+    assert site.agent([delta(*moved)]).once() == Round(read=30, written=60, sent=60)
+
+
+def test_while_the_cloud_is_away_reading_goes_on_and_the_latest_state_waits(site: Site) -> None:
+    """One event a person, however often they change: the disk is bounded."""
+    away = TemporaryError(ErrorCode.QUEUE_UNAVAILABLE, "away")
+    versions = [replace(ALICE, values=Values.of([bytes([n])])) for n in range(10)]
+    for version in versions:
+        with pytest.raises(TemporaryError, match="away"):
+            site.agent([delta(version), delta(BOB)], queue=Broken(site.queue, 1, away)).once()
+    assert site.state.condition().waiting == 2
+    assert site.agent([]).once().sent == 2
+    assert [event.person for event in site.sent()] == [BOB, versions[-1]]
+
+
+def test_a_queue_away_for_five_minutes_loses_nothing() -> None:
+    """By a virtual clock: the agent tries again at most a minute apart, and all arrives in order."""
+    site = Site()
+    clock = [NOW]
+    versions = [delta(replace(ALICE, values=Values.of([bytes([n])]))) for n in range(40)]
+
+    @dataclass
+    class Away:
+        def send(self, body: str, *, delay: timedelta = timedelta(0)) -> None:
+            if clock[0] < NOW + timedelta(minutes=5):
+                raise TemporaryError(ErrorCode.QUEUE_UNAVAILABLE, "no route")
+            site.queue.send(body, delay=delay)
+
+    agent = site.agent(*[[page] for page in versions], queue=Away())
+    pauses: list[timedelta] = []
+
+    def pause(wait: timedelta) -> None:
+        pauses.append(wait)
+        clock[0] += wait
+
+    assert isinstance(agent.directory, Script)
+    directory = agent.directory
+    agent.run(stopped=lambda: not directory.reads, pause=pause)
+    assert sum(pauses, timedelta(0)) >= timedelta(minutes=5)
+    assert max(pauses) == timedelta(minutes=1)
+    events = site.sent()
+    assert events[-1].person == versions[-1].people[0]
+    assert sorted(events, key=lambda event: event.watermark) == events
+
+
+def test_a_full_import_cut_off_goes_on_with_what_it_has(site: Site) -> None:
+    """The pages that were read are neither sent again nor, when the directory resumes, missed as gone."""
+    site.agent([full(ALICE, BOB)]).once()
+    site.sent()
+    carol = person("carol", b"c1")
+    cut: list[Page | SyncError] = [
+        full(ALICE, complete=False, checkpoint=b"half"),
+        TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, "cut"),
+    ]
+    agent = site.agent([])
+    assert isinstance(agent.directory, Script)
+    agent.directory.reads[:] = [cut]
+    with pytest.raises(TemporaryError, match="cut"):
+        agent.once()
+    assert site.state.condition().importing
+    resumed = replace(full(carol, checkpoint=b"end"), resumed=True)
+    agent = site.agent([resumed])
+    assert agent.once() == Round(read=2, written=2, sent=2)
+    assert isinstance(agent.directory, Script)
+    assert agent.directory.asked == [b"half"]
+    assert [(event.person.anchor, event.person.deleted) for event in site.sent()] == [
+        (carol.anchor, False),
+        (BOB.anchor, True),
+    ]
+    assert site.state.checkpoint() == b"end"
+    assert not site.state.condition().importing
+
+
+def test_a_full_import_killed_before_the_missing_are_recorded_begins_again(site: Site) -> None:
+    """Its checkpoint counts only when those who have left are in the outbox too."""
+    site.agent([full(ALICE, BOB, checkpoint=b"1")]).once()
+    site.sent()
+
+    class Dies(StateFile):
+        def unseen(self, scope: str) -> Iterator[Person]:
+            raise KeyboardInterrupt
+
+    agent = site.agent([full(ALICE, checkpoint=b"2")])
+    site.state.__class__ = Dies
+    with pytest.raises(KeyboardInterrupt):
+        agent.once()
+    site.state.__class__ = StateFile
+    assert site.state.checkpoint() == b"1"
+    assert site.agent([full(ALICE, checkpoint=b"2")]).once().sent == 1
+    assert [event.person.deleted for event in site.sent()] == [True]
+
+
+def test_a_large_event_goes_by_reference(site: Site) -> None:
+    """With a container set nobody is refused for having many certificates."""
+    claims: dict[str, bytes] = {}
+
+    class Claims:
+        def put(self, claim: Claim, content: bytes) -> None:
+            claims[claim.sha256] = content
+
+        def get(self, claim: Claim) -> bytes:
+            return claims[claim.sha256]
+
+    giant = person("giant", *(bytes([n]) * 2000 for n in range(60)))
+    agent = replace(site.agent([full(giant, BOB)]), claims=Claims())
+    assert agent.once() == Round(read=2, written=2, sent=2)
+    bodies = [message.body for message in site.queue.receive(10, timedelta(minutes=1))]
+    assert len(claims) == 1
+    opened = [Opener(claims=Claims())(body) for body in bodies]
+    assert [event.person for event in opened] == [giant, BOB]
+    # Sent again it stays a reference, with what the cloud has added.
+    again = Opener(claims=Claims())(envelope.render(replace(opened[0], cause=Cause.REPLAY, replays=3)))
+    assert (again.person, again.cause, again.replays) == (giant, Cause.REPLAY, 3)
+
+
+@dataclass
+class Terms:
+    """A lease that the test gives and takes."""
+
+    term: Term | None
+    mine: bool = False
+
+    def take(self, floor: int) -> Term | None:
+        self.mine = self.term is not None
+        return self.term
+
+    def held(self) -> bool:
+        return self.mine
+
+    def release(self) -> None:
+        self.mine = False
+
+
+def test_the_active_agent_sends_under_the_leases_epoch(site: Site) -> None:
+    """So that whatever an earlier one still sends is older."""
+    epoch = int(NOW.timestamp()) + 7
+    agent = replace(site.agent([full(ALICE)]), lease=Terms(Term(epoch=epoch, previous=None)))
+    agent.once()
+    assert [event.watermark.epoch for event in site.sent()] == [epoch]
+
+
+def test_a_second_agent_stands_by(site: Site) -> None:
+    """It reads nothing and sends nothing, and says that it waits."""
+    agent = replace(site.agent([full(ALICE)]), lease=Terms(None))
+    with pytest.raises(TemporaryError) as standby:
+        agent.once()
+    assert standby.value.code is ErrorCode.LEASE_HELD
+    assert site.sent() == []
+
+
+def test_a_lost_lease_stops_sending(site: Site) -> None:
+    """What is not sent stays in the outbox."""
+    lease = Terms(Term(epoch=int(NOW.timestamp()) + 1, previous=None))
+
+    @dataclass
+    class Losing:
+        def send(self, body: str, *, delay: timedelta = timedelta(0)) -> None:
+            site.queue.send(body)
+            lease.mine = False
+
+    with pytest.raises(TemporaryError) as lost:
+        replace(site.agent([full(ALICE, BOB)], queue=Losing()), lease=lease).once()
+    assert lost.value.code is ErrorCode.LEASE_LOST
+    assert site.state.condition().waiting == 1
+
+
+def test_after_somebody_elses_term_whoever_changed_is_told_again(site: Site) -> None:
+    """The other one may have told a state between, which our memory knows nothing of."""
+    site.agent([full(ALICE, BOB)]).once()
+    site.sent()
+    epoch = int(NOW.timestamp())
+    lease = Terms(Term(epoch=epoch + 2, previous=epoch + 1))
+    assert replace(site.agent([delta(ALICE)]), lease=lease).once().sent == 1
+    assert [event.person for event in site.sent()] == [ALICE]
+    assert replace(site.agent([delta(ALICE)]), lease=lease).once().sent == 0
+
+
+def test_asked_for_one_person_it_tells_them_again(site: Site) -> None:
+    """By ImmutableId, whatever it remembers; a stranger is nobody; and the request is gone."""
+    site.agent([full(ALICE, BOB)]).once()
+    site.sent()
+    requests = EmbeddedQueue(Database(None, lambda: NOW))
+    for anchor in (ALICE.anchor.immutable_id, "AAAAAAAAAAAAAAAAAAAAAA==", "no anchor"):
+        Asking(requests).ask(anchor)
+    requests.send("garbage")
+    agent = replace(site.agent([]), requests=ResendRequests(requests))
+    assert isinstance(agent.directory, Script)
+    agent.directory.there[ALICE.anchor.object_guid] = ALICE
+    assert agent.once().sent == 1
+    assert [event.person for event in site.sent()] == [ALICE]
+    assert requests.count() == 0
+
+
+def test_asked_for_everything_it_reads_and_tells_everybody_again(site: Site) -> None:
+    """A full import that sends more than differences, once."""
+    site.agent([full(ALICE, BOB)]).once()
+    site.sent()
+    requests = EmbeddedQueue(Database(None, lambda: NOW))
+    Asking(requests).ask(None)
+    agent = replace(site.agent([full(ALICE, BOB)], [full(ALICE, BOB)]), requests=ResendRequests(requests))
+    assert agent.once().sent == 2
+    assert agent.once().sent == 0
+    assert isinstance(agent.directory, Script)
+    assert agent.directory.asked == [None, b"full"]

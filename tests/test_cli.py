@@ -148,6 +148,7 @@ def test_an_empty_trust_store_refuses_to_start(tmp_path: Path) -> None:
         SMIME_SYNC_STORAGE="UseDevelopmentStorage=true",
         SMIME_SYNC_TENANT_ID="11111111-2222-3333-4444-555555555555",
         SMIME_SYNC_TRUST_ANCHORS=str(tmp_path / "empty.pem"),
+        SMIME_SYNC_REQUIRE_SIGNED_EVENTS="false",
     )
     assert done.returncode == 2
     assert "trust-store-empty" in done.stderr

@@ -117,6 +117,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "SMIME_SYNC_FAILURES_TABLE": names[2],
             "SMIME_SYNC_TENANT_ID": tenant.id,
             "SMIME_SYNC_MODE": "write",
+            "SMIME_SYNC_REQUIRE_SIGNED_EVENTS": "false",
             "SMIME_SYNC_PACE_TABLE": names[3],
             "SMIME_SYNC_HISTORY_TABLE": names[4],
             "SMIME_SYNC_WRITES_PER_SECOND": "100",

@@ -12,6 +12,7 @@ from sync.settings import AgentSettings, CloudSettings, load
 CLOUD = {
     "SMIME_SYNC_STORAGE": "UseDevelopmentStorage=true",
     "SMIME_SYNC_TRUST_ANCHORS": "anchors.pem",
+    "SMIME_SYNC_EVENT_KEYS_FILE": "agents.pem",
     "SMIME_SYNC_TENANT_ID": "11111111-2222-3333-4444-555555555555",
 }
 AGENT = {

@@ -5,12 +5,11 @@ It is held to the same contract tests as the cloud adapters, so the demo runs th
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,13 +24,12 @@ from sync.archive import (
     snapshot_from_json,
     snapshot_to_json,
 )
-from sync.core.identity import SourceAnchor
-from sync.core.person import Attribute, Person, Values
+from sync.core.person import Attribute, Values
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Failure, Record, Snapshot
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import MAX_MESSAGE_BYTES, SNAPSHOTS, Message, Sent
+from sync.ports import MAX_MESSAGE_BYTES, SNAPSHOTS, Message
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -49,8 +47,6 @@ CREATE TABLE certificates (recipient TEXT NOT NULL, attribute TEXT NOT NULL, val
     PRIMARY KEY (recipient, attribute, value));
 CREATE TABLE history (anchor TEXT NOT NULL, id TEXT NOT NULL, snapshot BLOB NOT NULL, PRIMARY KEY (anchor, id));
 CREATE TABLE pace (booked_until TEXT);
-CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB);
-CREATE TABLE sent (guid TEXT PRIMARY KEY, state_hash TEXT NOT NULL, deleted INTEGER NOT NULL, identity TEXT NOT NULL);
 """
 
 
@@ -79,9 +75,6 @@ class Database:
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
-                # A new file starts a later epoch than a lost one had, so that its events are not taken for old.
-                epoch = int(self.now().timestamp())
-                connection.execute("INSERT INTO agent VALUES (?, 1, NULL)", (epoch,))
                 connection.execute("INSERT INTO pace VALUES (NULL)")
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
             elif version != _SCHEMA_VERSION:
@@ -339,73 +332,4 @@ def _replace(connection: sqlite3.Connection, recipient_id: str, attribute: Attri
     connection.execute("DELETE FROM certificates WHERE recipient = ? AND attribute = ?", (recipient_id, attribute))
     connection.executemany(
         "INSERT INTO certificates VALUES (?, ?, ?)", [(recipient_id, attribute, value) for value in values]
-    )
-
-
-class EmbeddedCheckpoints:
-    """Checkpoints: what the agent sent of whom, its sequence and its checkpoint, in one durable transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def load(self) -> bytes | None:
-        checkpoint: bytes | None = self._database.rows("SELECT checkpoint FROM agent")[0][0]
-        return checkpoint
-
-    def known(self, guids: Sequence[bytes]) -> Mapping[bytes, Sent]:
-        rows = self._database.rows(
-            "SELECT guid, identity, deleted, state_hash FROM sent WHERE guid IN (SELECT value FROM json_each(?))",
-            json.dumps([guid.hex() for guid in guids]),
-        )
-        return {
-            bytes.fromhex(guid): Sent(person=replace(_person(identity), deleted=bool(deleted)), state_hash=state_hash)
-            for guid, identity, deleted, state_hash in rows
-        }
-
-    def absent(self, seen: Set[bytes]) -> Iterator[Person]:
-        query = "SELECT guid, identity FROM sent WHERE guid > ? AND NOT deleted ORDER BY guid"
-        for guid, identity in self._database.walk(query, ""):
-            if bytes.fromhex(guid) not in seen:
-                yield _person(identity)
-
-    def reserve(self, count: int) -> tuple[int, int]:
-        with self._database.transaction() as connection:
-            epoch, first = connection.execute(
-                "UPDATE agent SET next_sequence = next_sequence + ? RETURNING epoch, next_sequence - ?", (count, count)
-            ).fetchone()
-        return epoch, first
-
-    def save(self, people: Sequence[Person], checkpoint: bytes) -> None:
-        with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?)",
-                [(p.anchor.object_guid.hex(), p.state_hash, p.deleted, _identity(p)) for p in people],
-            )
-            connection.execute("UPDATE agent SET checkpoint = ?", (checkpoint,))
-
-
-def _identity(person: Person) -> str:
-    """Who a person was, for the day on which the directory no longer says so."""
-    consistency_guid = person.anchor.consistency_guid
-    return json.dumps(
-        {
-            "object_guid": person.anchor.object_guid.hex(),
-            "consistency_guid": consistency_guid.hex() if consistency_guid else None,
-            "user_principal_name": person.user_principal_name,
-            "mail": person.mail,
-            "proxy_addresses": person.proxy_addresses,
-        }
-    )
-
-
-def _person(identity: str) -> Person:
-    known = json.loads(identity)
-    consistency_guid = known["consistency_guid"]
-    return Person(
-        anchor=SourceAnchor(
-            bytes.fromhex(known["object_guid"]), bytes.fromhex(consistency_guid) if consistency_guid else None
-        ),
-        user_principal_name=known["user_principal_name"],
-        mail=known["mail"],
-        proxy_addresses=tuple(known["proxy_addresses"]),
     )

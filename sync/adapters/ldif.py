@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +51,10 @@ class LdifDirectory:
         people = tuple(_person(entry, line) for entry, line in entries(content) if _in_scope(entry))
         changed_at = datetime.fromtimestamp(self._seen.st_mtime, UTC)
         yield Page(people=people, checkpoint=digest, full=True, complete=True, changed_at=changed_at)
+
+    def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
+        people = {person.anchor.object_guid: person for page in self.changes(None) for person in page.people}
+        return [people.get(guid, Person(anchor=SourceAnchor(guid), deleted=True)) for guid in guids]
 
     def wait(self, timeout: timedelta) -> bool:
         deadline = time.monotonic() + timeout.total_seconds()

@@ -21,12 +21,21 @@ class Cause(StrEnum):
     RESTORE = "restore"
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Names an event that is too large for a message: SHA-256 (lower-case hex) and length of its bytes."""
+
+    sha256: str
+    length: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One person's whole state at `watermark`. Handling it twice, late, or after a newer one is harmless.
 
     `attempts` counts the deliveries that ended in a temporary error, the first of them at `since`. `turn` is the moment
-    from which it may be written, booked of the tenant's rate.
+    from which it may be written, booked of the tenant's rate. `signature` is the agent's, over what the cloud never
+    changes; `claim` is set when the event came by reference, and is sent again so.
     """
 
     id: str
@@ -39,3 +48,5 @@ class Event:
     attempts: int = 0
     since: datetime | None = None
     turn: datetime | None = None
+    signature: str | None = None
+    claim: Claim | None = None

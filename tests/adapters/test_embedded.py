@@ -12,7 +12,6 @@ import pytest
 
 from sync.adapters.embedded import (
     Database,
-    EmbeddedCheckpoints,
     EmbeddedFailures,
     EmbeddedHistory,
     EmbeddedLedger,
@@ -111,20 +110,6 @@ class TestRecipients(RecipientsContract):
     @pytest.fixture
     def world(self, database: Database) -> SmallTenant:
         return SmallTenant(EmbeddedRecipients(database))
-
-
-def test_a_reopened_file_remembers_everything(tmp_path: Path, clock: Clock) -> None:
-    """Checkpoint, people, sequence and epoch survive a restart."""
-    path = tmp_path / "agent.sqlite"
-    first = EmbeddedCheckpoints(Database(path, clock))
-    alice = person("alice", b"value")
-    epoch, _ = first.reserve(3)
-    first.save([alice], b"checkpoint")
-    clock.advance(timedelta(days=1))
-    again = EmbeddedCheckpoints(Database(path, clock))
-    assert again.load() == b"checkpoint"
-    assert again.known([alice.anchor.object_guid])[alice.anchor.object_guid].state_hash == alice.state_hash
-    assert again.reserve(1) == (epoch, 4)
 
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path, clock: Clock) -> None:

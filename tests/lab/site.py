@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from azure.storage.blob import ContainerClient
+
 from sync import wiring
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
 from sync.agent import Agent
 from sync.core.person import Attribute, Values
 from sync.settings import AgentSettings, load
+from sync.signature import Signer
 from tests.lab.administrator import Administrator
 from tests.lab.azurite import Azurite
 from tests.lab.samba import DomainController
@@ -29,6 +32,7 @@ from tests.lab.worker.payloads import queue_message
 from tests.mill import DAY, Authority, Issued, Mill
 
 QUEUE = "smime-sync-changes"
+CLAIMS = "smime-sync-claims"
 RETRY = timedelta(milliseconds=500)
 """The lab's visibilityTimeout; host.json has 30 s."""
 
@@ -137,6 +141,8 @@ def start(
         for store in (queue, ledger, failures, pace, history):
             running.enter_context(contextlib.closing(store))
             store.create()
+        with ContainerClient.from_connection_string(azurite.connection_string, CLAIMS) as claims:
+            claims.create_container()
         told("tenant (Entra and Exchange Online over HTTPS)")
         tenant = running.enter_context(Tenant.start())
         (folder / "application.pem").write_text(tenant.tokens.register_certificate())
@@ -145,6 +151,9 @@ def start(
         issuing = root.issue_ca("Lab Issuing CA")
         (folder / "anchors.pem").write_text(root.pem)
         (folder / "intermediates.pem").write_text(issuing.pem)
+        key = Signer.generate()
+        (folder / "agent.pem").write_bytes(key.private_pem())
+        (folder / "agents.pem").write_bytes(key.public_pem())
         told("worker (Microsoft's library around function_app.py)")
         worker = running.enter_context(
             Worker.start(
@@ -156,6 +165,8 @@ def start(
                     "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
                     "SMIME_SYNC_TENANT_ID": tenant.id,
                     "SMIME_SYNC_MODE": "write",
+                    "SMIME_SYNC_EVENT_KEYS_FILE": str(folder / "agents.pem"),
+                    "SMIME_SYNC_CLAIMS_CONTAINER": CLAIMS,
                     "SMIME_SYNC_WRITES_PER_SECOND": "100",
                     "SMIME_SYNC_CREDENTIAL": "certificate",
                     "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
@@ -173,6 +184,8 @@ def start(
                 {
                     "SMIME_SYNC_STORAGE": azurite.connection_string,
                     "SMIME_SYNC_QUEUE": QUEUE,
+                    "SMIME_SYNC_SIGNING_KEY_FILE": str(folder / "agent.pem"),
+                    "SMIME_SYNC_CLAIMS_CONTAINER": CLAIMS,
                     "SMIME_SYNC_STATE_FILE": str(folder / "agent.sqlite"),
                     "SMIME_SYNC_LDAP_HOSTS": controller.address,
                     "SMIME_SYNC_LDAP_SERVER_NAME": controller.fqdn,
