@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from sync import __version__, envelope
-from sync.commands import agent, operate, validate
+from sync.commands import agent, operate, tenant, validate
 from sync.commands.output import err, out, print_json
 from sync.errors import SyncError, TemporaryError
 
@@ -27,6 +27,7 @@ app.add_typer(agent.app, name="agent")
 app.command()(operate.reconcile)
 app.command()(operate.failed)
 app.command()(operate.replay)
+app.command()(tenant.probe)
 app.command()(operate.restore)
 
 

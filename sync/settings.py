@@ -117,7 +117,7 @@ class CloudSettings(JudgingSettings, StorageSettings):
     )
     client_id: _Guid | None = Field(None, description="application id, or client id of a user-assigned identity")
     client_certificate: Path | None = Field(None, description="PEM file with certificate and private key")
-    assertion_file: Path | None = Field(None, description="workload identity: file in which the platform renews its token")
+    assertion_file: Path | None = Field(None, description="workload identity: the file with the platform's token")
     client_secret: SecretStr | None = Field(None, description="application secret; prefer an identity")
     mode: Literal["report", "write"] = Field(
         "report", description="`report` decides and records and never writes: the first run of a deployment"
@@ -152,7 +152,11 @@ class CloudSettings(JudgingSettings, StorageSettings):
         off = given.get("require_signed_events", "").lower() in {"false", "0", "no", "off", "n", "f"}
         if not off and "event_keys_file" not in given:
             yield f"{PREFIX}REQUIRE_SIGNED_EVENTS needs {PREFIX}EVENT_KEYS_FILE (or set it to false)"
-        needs = {"certificate": ("client_id", "client_certificate"), "secret": ("client_id", "client_secret"), "workload-identity": ("client_id", "assertion_file")}
+        needs = {
+            "certificate": ("client_id", "client_certificate"),
+            "workload-identity": ("client_id", "assertion_file"),
+            "secret": ("client_id", "client_secret"),
+        }
         credential = given.get("credential", "")
         for name in needs.get(credential, ()):
             if name not in given:

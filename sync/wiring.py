@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import logging
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from sync.adapters.exchange_online.transcript import RecordingSession
     from sync.adapters.service_manager import ServiceManager
     from sync.adapters.storage_queue import StorageQueue
+    from sync.examination import Line
     from sync.opening import Opener
 
 _log = logging.getLogger("smime_sync.wiring")
@@ -322,6 +323,35 @@ def opener(config: settings.CloudSettings) -> Opener:
         verifier=Verifier.load(_read_secret(keys).encode("utf-8")) if keys else None,
         required=config.require_signed_events,
     )
+
+
+def make_signing_key(path: Path) -> tuple[str, str]:
+    """Write a new private key, readable by this account only; return its id and its public half (PEM).
+
+    Raises PermanentError `file-unreadable`, also when the file is there already.
+    """
+    from sync.signature import Signer
+
+    signer = Signer.generate()
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(signer.private_pem())
+    except OSError as error:
+        raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{path}: {error.strerror}") from error
+    return signer.id, signer.public_pem().decode("ascii")
+
+
+def examine(agent: Agent, config: settings.AgentSettings) -> Iterator[Line]:
+    """Try everything that the agent needs."""
+    from sync.examination import examine as lines
+    from sync.signature import Signer
+
+    def key() -> str | None:
+        path = config.signing_key_file
+        return Signer.load(_read_secret(path).encode("utf-8")).id if path else None
+
+    clock = getattr(agent.directory, "clock", lambda: None)
+    return lines(agent, signing=key, queue=storage_queue(config).count, clock=clock)
 
 
 def service_manager() -> ServiceManager:
