@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from sync.adapters.active_directory import ActiveDirectory
+from sync.adapters.active_directory import Access, ActiveDirectory, Scope
 from sync.core.person import Values
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.adapters.directory_contract import BLOB, FIRST, LONG, SECOND, DirectoryContract, Follower
@@ -44,7 +44,10 @@ class SambaStage:
 
     def open(self, **options: Any) -> ActiveDirectory:
         given: dict[str, Any] = {"user": self.agent, "password": PASSWORD, "ca_file": self.controller.ca_file}
-        return ActiveDirectory([self.controller.address], **(given | options))
+        scope = {name: options.pop(name) for name in Scope.__slots__ if name in options}
+        pages = {"page_size": options.pop("page_size")} if "page_size" in options else {}
+        access = Access(hosts=(self.controller.address,), **(given | options))
+        return ActiveDirectory(access, Scope(**scope), **pages)
 
     def add(self, name: str, **attributes: Sequence[bytes | str]) -> bytes:
         account = self.administrator.create_person(f"{name}{next(_names)}", unit=self.unit, **attributes)
@@ -314,8 +317,14 @@ class TestHistory:
 
     @pytest.mark.parametrize(
         ("member", "value"),
-        [("cookie", "bm8gY29va2ll"), ("invocationId", "00" * 16), ("highestUsn", 2**40), ("version", 2)],
-        ids=["refused-cookie", "another-database", "gone-back-in-time", "newer-format"],
+        [
+            ("cookie", "bm8gY29va2ll"),
+            ("invocationId", "00" * 16),
+            ("highestUsn", 2**40),
+            ("version", 3),
+            ("clock", "2020-01-01T00:00:00+00:00"),
+        ],
+        ids=["refused-cookie", "another-database", "gone-back-in-time", "newer-format", "tombstones-gone"],
     )
     def test_everything_is_read_again(
         self, stage: SambaStage, directory: ActiveDirectory, member: str, value: object
@@ -325,7 +334,9 @@ class TestHistory:
         follower = Follower()
         follower.follow(directory)
         assert follower.checkpoint is not None
-        follower.checkpoint = json.dumps(json.loads(follower.checkpoint) | {member: value}).encode()
+        saved = json.loads(follower.checkpoint)
+        (saved if member == "version" else saved["marks"][0])[member] = value
+        follower.checkpoint = json.dumps(saved).encode()
         follower.people.clear()
         assert follower.follow(directory)[-1].complete
         assert follower.here(guid)
@@ -390,13 +401,13 @@ class TestTrouble:
     def test_the_next_controller_is_tried(self, stage: SambaStage) -> None:
         """An address where nobody listens comes first."""
         access: dict[str, Any] = {"user": stage.agent, "password": PASSWORD, "ca_file": stage.controller.ca_file}
-        directory = ActiveDirectory(["127.0.0.2", stage.controller.address], **access)
+        directory = ActiveDirectory(Access(hosts=("127.0.0.2", stage.controller.address), **access))
         with contextlib.closing(directory):
             assert list(directory.changes(None))[-1].complete
 
     def test_no_controller_at_all_names_each(self, stage: SambaStage) -> None:
         """So that the administrator sees what was tried."""
-        directory = ActiveDirectory(["127.0.0.2", "127.0.0.3"], user=stage.agent, password=PASSWORD)
+        directory = ActiveDirectory(Access(hosts=("127.0.0.2", "127.0.0.3"), user=stage.agent, password=PASSWORD))
         error = refused(lambda: read(directory), TemporaryError, ErrorCode.DIRECTORY_UNAVAILABLE)
         assert "127.0.0.2:636" in error.message
         assert "127.0.0.3:636" in error.message
@@ -405,7 +416,7 @@ class TestTrouble:
         """And only once: trying on would lock the account. The password itself is not told."""
         wrong = "Wrong-Passw0rd!2"
         access: dict[str, Any] = {"user": stage.agent, "password": wrong, "ca_file": stage.controller.ca_file}
-        directory = ActiveDirectory([stage.controller.address, "127.0.0.2"], **access)
+        directory = ActiveDirectory(Access(hosts=(stage.controller.address, "127.0.0.2"), **access))
         error = refused(lambda: read(directory), PermanentError, ErrorCode.DIRECTORY_CREDENTIALS)
         assert stage.agent in error.message
         assert "127.0.0.2" not in error.message
@@ -494,7 +505,7 @@ class TestTls:
     def test_a_host_is_a_name(self, host: str) -> None:
         """ldap://… would make ldap3 speak plain text."""
         refused(
-            lambda: ActiveDirectory([host], user="agent@corp.example", password=PASSWORD),
+            lambda: Access(hosts=(host,), user="agent@corp.example", password=PASSWORD),
             PermanentError,
             ErrorCode.SETTINGS_INVALID,
         )
@@ -502,9 +513,9 @@ class TestTls:
     def test_a_listener_that_says_nothing_does_not_hold_us_for_ever(self, stage: SambaStage) -> None:
         """The handshake has a time limit of its own."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            directory = ActiveDirectory(
-                ["127.0.0.1"], user=stage.agent, password=PASSWORD, port=silent.getsockname()[1], answer_timeout=1
-            )
+            port = silent.getsockname()[1]
+            access = Access(hosts=("127.0.0.1",), user=stage.agent, password=PASSWORD, port=port, answer_timeout=1)
+            directory = ActiveDirectory(access)
             began = time.monotonic()
             refused(lambda: read(directory), TemporaryError, ErrorCode.DIRECTORY_UNAVAILABLE)
             assert time.monotonic() - began < 10

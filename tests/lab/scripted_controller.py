@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,6 +20,7 @@ SETTINGS: Final = b"CN=NTDS Settings,CN=DC1,CN=Configuration,DC=corp,DC=example"
 DIRSYNC: Final = "1.2.840.113556.1.4.841"
 NOTIFICATION: Final = "1.2.840.113556.1.4.528"
 PAGED: Final = "1.2.840.113556.1.4.319"
+SHOW_DELETED: Final = "1.2.840.113556.1.4.417"
 
 UNIVERSAL, APPLICATION, CONTEXT = 0, 1, 2
 BIND, BOUND, UNBIND, SEARCH, ENTRY, DONE = 0, 1, 2, 3, 4, 5  # RFC 4511, application tags
@@ -29,9 +30,10 @@ Attributes = Mapping[str, Sequence[bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """One search request. `controls` are the values, by OID; `bound` counts the binds that were seen until then."""
+    """One search request. `filter` is its BER, in which a value stands as it is; `controls` are the values, by OID."""
 
     base: bytes
+    filter: bytes
     attributes: tuple[str, ...]
     controls: Mapping[str, bytes]
 
@@ -65,6 +67,7 @@ def identity(search: Search) -> Reply | None:
             "dsServiceName": [SETTINGS],
             "dnsHostName": [b"dc1.corp.example"],
             "highestCommittedUSN": [b"1000"],
+            "currentTime": [b"20260302090000.0Z"],
         },
         SETTINGS: {"invocationId": [bytes(16)]},
     }
@@ -89,12 +92,16 @@ def paged_reply(*entries: Attributes, cookie: bytes = b"") -> Reply:
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedController:
-    """Listens on `host`:`port` with a certificate of the CA in `ca_file`; `searches` is what was asked, in order."""
+    """Listens on `host`:`port` with a certificate of the CA in `ca_file`; `searches` is what was asked, in order.
+
+    `usn` is what it says of its highest USN; None leaves that to the script.
+    """
 
     host: str
     port: int
     ca_file: Path
     searches: list[Search] = field(default_factory=list)
+    usn: int | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -144,14 +151,17 @@ class ScriptedController:
             return _message(number, _emit(APPLICATION, BOUND, _result(0, "")))
         if operation != SEARCH:
             return None
-        base, *_, attributes = _children(content)
+        base, *_, filter_, attributes = _children(content)
         search = Search(
             base=base[2],
+            filter=filter_[2],
             attributes=tuple(name[2].decode() for name in _children(attributes[2])),
             controls=dict(_control(control[2]) for control in (_children(rest[0][2]) if rest else ())),
         )
         self.searches.append(search)
         reply = script(search)
+        if reply is not None and "highestCommittedUSN" in search.attributes and self.usn:
+            reply = replace(reply, entries=[{**reply.entries[0], "highestCommittedUSN": [b"%d" % self.usn]}])
         if reply is None:
             return None
         answers = [_message(number, _entry(attributes)) for attributes in reply.entries]

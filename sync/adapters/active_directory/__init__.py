@@ -1,5 +1,9 @@
-"""Active Directory: `ActiveDirectory` is the adapter, the other modules are its parts."""
+"""Active Directory: `ActiveDirectory` is one domain, `Forest` joins several; the other modules are their parts."""
 
 from sync.adapters.active_directory.directory import ActiveDirectory
+from sync.adapters.active_directory.discovery import hosts_by_domain
+from sync.adapters.active_directory.forest import Forest
+from sync.adapters.active_directory.logon import Access
+from sync.adapters.active_directory.scope import Scope
 
-__all__ = ["ActiveDirectory"]
+__all__ = ["Access", "ActiveDirectory", "Forest", "Scope", "hosts_by_domain"]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import ldap3
 
 from sync.adapters.active_directory import controls
-from sync.adapters.active_directory.checkpoint import Checkpoint, Controller, configuration_hash, holds
+from sync.adapters.active_directory.checkpoint import Checkpoint, Controller, Mark, configuration_hash, holds
 from sync.adapters.active_directory.connection import NO_SUCH_OBJECT, Connection
 from sync.adapters.active_directory.entries import ATTRIBUTES
 from sync.adapters.active_directory.logon import Access, connect
 from sync.adapters.active_directory.notification import Notification
 from sync.adapters.active_directory.reader import PAGE_SIZE, Reader, RefusedError
+from sync.adapters.active_directory.scope import Scope
+from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import Page
 
-USERS: Final = "(&(objectClass=user)(!(objectClass=computer)))"
-"""Still matches a tombstone. A filter with objectCategory does not, and would lose every deletion."""
+logger = logging.getLogger("smime_sync.directory")
 
 DELETED_OBJECTS: Final = "18E2EA80684F11D2B9AA00C04F79F805"  # its well-known GUID, MS-ADTS 6.1.1.4
 
@@ -33,40 +34,13 @@ class ActiveDirectory:
     next `changes` shows whatever happened before the registration, and everything later wakes.
     """
 
-    def __init__(
-        self,
-        hosts: Sequence[str],
-        *,
-        user: str,
-        password: str,
-        ca_file: Path | None = None,
-        server_name: str | None = None,
-        port: int | None = None,
-        start_tls: bool = False,
-        base: str | None = None,
-        filter_: str = USERS,
-        page_size: int = PAGE_SIZE,
-        answer_timeout: int = 60,
-    ) -> None:
-        """Name the domain controllers in the order in which they are tried, and one account of the domain.
+    def __init__(self, access: Access, scope: Scope | None = None, *, page_size: int = PAGE_SIZE) -> None:
+        """`page_size` is people a page of a full import; a controller with a lower MaxPageSize gives fewer.
 
-        `user` is a UPN, a DN or DOMAIN\\user. `base` limits who is in scope to one part of the domain (None: all of
-        it). `filter_` must match tombstones too. `page_size` is people a page of a full import; a controller with a
-        lower MaxPageSize gives as many as it likes. The rest is as in `Access`.
         Raises PermanentError `settings-invalid`, `directory-credentials`.
         """
-        self._access = Access(
-            hosts=tuple(hosts),
-            user=user,
-            password=password,
-            ca_file=ca_file,
-            server_name=server_name,
-            port=port,
-            start_tls=start_tls,
-            answer_timeout=answer_timeout,
-        )
-        self._base = base
-        self._filter = filter_
+        self._access = access
+        self._scope = scope or Scope()
         self._page_size = page_size
         self._connection: Connection | None = None
         self._controller: Controller | None = None
@@ -82,26 +56,31 @@ class ActiveDirectory:
         """Read all that changed since `checkpoint` to the end, or everything.
 
         A delta page carries the checkpoint of its own end. Of a full import only the last page carries a new one; those
-        before carry what the caller came with, so that an interrupted full import begins again. Whoever leaves
-        `base` or `filter_` without a change of their own (an OU was moved) is seen by the next full import.
+        before carry what the caller came with, so that an interrupted full import begins again. Whoever leaves the
+        scope without a change of their own (an OU was moved, a group changed) is seen by the next full import.
+        Another controller than the last one costs a full import the first time, and after that a delta.
         Raises TemporaryError `directory-unavailable`; PermanentError `directory-credentials`, `directory-rights`,
         `directory-tls`, `directory-malformed`, `settings-invalid`, `file-unreadable`.
         """
         connection, controller = self._look()
-        reader = Reader(
-            connection=connection, root=controller.root, base=self._base or controller.root, filter_=self._filter
-        )
-        configuration = configuration_hash(self._filter, ATTRIBUTES, reader.base)
-        saved = Checkpoint.load(checkpoint)
-        if saved is not None and holds(saved, controller, configuration):
+        reader = self._reader(connection, controller)
+        configuration = configuration_hash(f"{reader.tracked} {reader.filter_}", ATTRIBUTES, reader.base)
+        known = Checkpoint.load(checkpoint)
+        mark = known.of(controller)
+        if mark is not None and holds(mark, controller, configuration):
             try:
-                yield from _delta(reader, saved, controller)
+                yield from _delta(reader, known, mark, controller)
             except RefusedError:
                 pass  # too old, or of a history that is gone: everything, then
             else:
                 return
-        after = Checkpoint.taken(_cookie(reader), controller, configuration)
+        after = known.moved(Mark.taken(_cookie(reader), controller, configuration))
         yield from _everything(reader, self._page_size, before=checkpoint or b"", after=after.dump())
+
+    def find(self, guids: Sequence[bytes]) -> tuple[Person, ...]:
+        """These people as they are here now; whoever is not found or not in scope comes as deleted."""
+        people, _ = self._reader(*self._look()).again(guids)
+        return people
 
     def wait(self, timeout: timedelta) -> bool:
         """Sleep until something in the domain changed, in scope or not, or until `timeout` passed.
@@ -124,6 +103,11 @@ class ActiveDirectory:
             self._unregister()
             raise
 
+    @property
+    def news(self) -> Notification | None:
+        """What `wait` waits for; None until it registered."""
+        return self._notification
+
     def close(self) -> None:
         """Let go of both connections; the next use connects again."""
         self._unregister()
@@ -136,40 +120,62 @@ class ActiveDirectory:
         if notification is not None:
             notification.close()
 
+    def _reader(self, connection: Connection, controller: Controller) -> Reader:
+        scope = self._scope
+        base = scope.base or controller.root
+        return Reader(
+            connection=connection, root=controller.root, base=base, filter_=scope.people, tracked=scope.tracked
+        )
+
     def _look(self) -> tuple[Connection, Controller]:
         """The connection that is there or a new one, and what its controller says of itself now."""
         if self._connection is not None and self._controller is not None and not self._connection.closed:
             try:
-                usn = _one(self._connection, "", "highestCommittedUSN")
+                usn, clock = _now(self._connection)
             except TemporaryError:
                 pass  # closed while it was idle, or the controller was started again
             else:
-                self._controller = replace(self._controller, highest_usn=int(usn))
+                self._controller = replace(self._controller, highest_usn=usn, clock=clock)
                 return self._connection, self._controller
         self.close()
         self._connection = connect(self._access)
-        self._controller = _identify(self._connection, self._access.user)
+        self._controller = _identify(self._connection, self._access.account, self._scope)
         return self._connection, self._controller
 
 
-def _delta(reader: Reader, saved: Checkpoint, controller: Controller) -> Iterator[Page]:
+def _delta(reader: Reader, known: Checkpoint, mark: Mark, controller: Controller) -> Iterator[Page]:
     """Raises RefusedError when the cookie does not count any more."""
-    cookie, more = saved.cookie, True
+    read = _by_usn if mark.cookie is None else _by_cookie
+    for guids, after in read(reader, mark, controller):
+        people, changed_at = reader.again(guids)
+        if people or mark.highest_usn < controller.highest_usn:
+            yield Page(people=people, checkpoint=known.moved(after).dump(), changed_at=changed_at)
+
+
+def _by_cookie(reader: Reader, mark: Mark, controller: Controller) -> Iterator[tuple[Sequence[bytes], Mark]]:
+    cookie, more = mark.cookie or b"", True
     while more:
         changes = reader.changes(cookie)
         cookie, more = changes.cookie, changes.more
-        people, changed_at = reader.again(changes.guids)
-        if people or saved.highest_usn < controller.highest_usn:
-            checkpoint = Checkpoint.taken(cookie, controller, saved.configuration)
-            yield Page(people=people, checkpoint=checkpoint.dump(), changed_at=changed_at)
+        yield changes.guids, Mark.taken(cookie, controller, mark.configuration)
 
 
-def _cookie(reader: Reader) -> bytes:
+def _by_usn(reader: Reader, mark: Mark, controller: Controller) -> Iterator[tuple[Sequence[bytes], Mark]]:
+    """Pages come in no order of USN, so the old mark stands until the end."""
+    for guids in reader.changes_by_usn(mark.highest_usn):
+        yield guids, mark
+    yield (), Mark.taken(None, controller, mark.configuration)
+
+
+def _cookie(reader: Reader) -> bytes | None:
+    """Where the directory stands now; None where DirSync is refused, so that USNs stand in."""
     try:
         return reader.cookie()
     except RefusedError as error:
-        told = f"{reader.connection.host} refuses DirSync: {error}"
-        raise PermanentError(ErrorCode.DIRECTORY_RIGHTS, told) from error
+        logger.warning(
+            "polling host=%s detail=DirSync is refused (%s): read by uSNChanged", reader.connection.host, error
+        )
+        return None
 
 
 def _everything(reader: Reader, page_size: int, *, before: bytes, after: bytes) -> Iterator[Page]:
@@ -184,8 +190,9 @@ def _everything(reader: Reader, page_size: int, *, before: bytes, after: bytes) 
         yield Page(people=people, checkpoint=after if last else before, full=True, complete=last)
 
 
-def _identify(connection: Connection, user: str) -> Controller:
-    """Who the controller is. Raises PermanentError `directory-rights` when it hides deletions from us."""
+def _identify(connection: Connection, account: str, scope: Scope) -> Controller:
+    """Who the controller is. Raises PermanentError `directory-rights` when it hides deletions from us, and
+    `settings-invalid` when a group of the scope is not there: nobody would be excluded, without a word."""
     root = _one(connection, "", "defaultNamingContext").decode()
     container = connection.search(
         f"<WKGUID={DELETED_OBJECTS},{root}>",
@@ -198,15 +205,34 @@ def _identify(connection: Connection, user: str) -> Controller:
     if not any("isdeleted" in entry for entry in container.entries):
         raise PermanentError(
             ErrorCode.DIRECTORY_RIGHTS,
-            f"{user} may not list and read CN=Deleted Objects,{root}: deletions would pass unseen",
+            f"{account} may not list and read CN=Deleted Objects,{root}: deletions would pass unseen",
         )
+    for group in scope.excluded_groups:
+        connection.search(group, "(objectClass=group)", scope=ldap3.BASE, attributes=["1.1"])
     settings = _one(connection, "", "dsServiceName").decode()
+    usn, clock = _now(connection)
     return Controller(
         dns_name=_one(connection, "", "dnsHostName").decode(),
         invocation_id=_one(connection, settings, "invocationId").hex(),
-        highest_usn=int(_one(connection, "", "highestCommittedUSN")),
+        highest_usn=usn,
         root=root,
+        clock=clock,
     )
+
+
+def _now(connection: Connection) -> tuple[int, datetime]:
+    """The controller's highest USN and its clock."""
+    said = connection.search(
+        "", "(objectClass=*)", scope=ldap3.BASE, attributes=["highestCommittedUSN", "currentTime"]
+    ).entries
+    try:
+        usn, clock = (said[0][name][0].decode("ascii") for name in ("highestcommittedusn", "currenttime"))
+        return int(usn), datetime.strptime(clock, "%Y%m%d%H%M%S.0Z").replace(tzinfo=UTC)
+    except (LookupError, ValueError) as error:
+        raise PermanentError(
+            ErrorCode.DIRECTORY_MALFORMED,
+            f"{connection.host} shows no highestCommittedUSN or currentTime: is it a domain controller?",
+        ) from error
 
 
 def _one(connection: Connection, dn: str, attribute: str) -> bytes:

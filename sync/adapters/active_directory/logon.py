@@ -1,10 +1,14 @@
-"""Logs on to the first domain controller that takes us: over TLS, verified, and in no other way."""
+"""Logs on to the first domain controller that takes us: over TLS, verified, and in no other way.
+
+By password (a simple bind inside TLS), or by Kerberos with a keytab, bound to the TLS channel (RFC 5929, 4): a ticket
+that somebody in between relays is of no use there.
+"""
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +17,8 @@ import ldap3
 from ldap3.core.exceptions import LDAPException, LDAPStartTLSError
 
 from sync.adapters.active_directory.connection import FOREIGN, PASSING, Connection, said
+from sync.adapters.active_directory.kerberos import credentials, failures
+from sync.adapters.active_directory.receiving import lean
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 
 INVALID_CREDENTIALS: Final = 49
@@ -35,16 +41,19 @@ _LOGON_FAILURES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How to reach a domain: hosts in the order in which they are tried, one account, and whose certificates count.
+    """How to reach a domain: its hosts in the order in which they are tried, one account, and whose certificates count.
 
-    `ca_file` holds PEM roots (None: the system's). `server_name` is the name that the certificates must carry when it
-    is not the host's. `start_tls` begins in plain text and speaks TLS before anything else is said. Times in seconds.
+    `hosts` are names, or a function that finds them anew for each connection. `user` is a UPN, a DN or DOMAIN\\user;
+    with a `keytab` it is the Kerberos principal, and no password is needed. `ca_file` holds PEM roots (None: the
+    system's). `server_name` is the name that the certificates must carry, and the service principal, when it is not
+    the host's. `start_tls` begins in plain text and speaks TLS before anything else is said. Times in seconds.
     Raises PermanentError `settings-invalid`, `directory-credentials`.
     """
 
-    hosts: tuple[str, ...]
+    hosts: tuple[str, ...] | Callable[[], Sequence[str]]
     user: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
+    keytab: Path | None = None
     ca_file: Path | None = None
     server_name: str | None = None
     port: int | None = None
@@ -53,14 +62,29 @@ class Access:
     answer_timeout: int = 60
 
     def __post_init__(self) -> None:
-        bad = [host for host in self.hosts if not _HOST.fullmatch(host)]
-        if bad or not self.hosts:
-            # A host such as ldap://dc1 would make ldap3 speak plain text.
-            told = f"{bad[0]!r} is not a host name" if bad else "no domain controller is named"
-            raise PermanentError(ErrorCode.SETTINGS_INVALID, told)
-        if not self.user or not self.password:
+        if not callable(self.hosts):
+            _named(self.hosts)
+        if not self.user or not (self.password or self.keytab):
             # An empty password is an anonymous bind, which succeeds and sees nothing (RFC 4513, 5.1.2).
             raise PermanentError(ErrorCode.DIRECTORY_CREDENTIALS, "user or password of the directory account is empty")
+
+    @property
+    def account(self) -> str:
+        """Who we are, for messages."""
+        return self.user
+
+    def candidates(self) -> tuple[str, ...]:
+        """The hosts to try now. Raises what finding them raises."""
+        return _named(tuple(self.hosts()) if callable(self.hosts) else self.hosts)
+
+
+def _named(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    bad = [host for host in hosts if not _HOST.fullmatch(host)]
+    if bad or not hosts:
+        # A host such as ldap://dc1 would make ldap3 speak plain text.
+        told = f"{bad[0]!r} is not a host name" if bad else "no domain controller is named"
+        raise PermanentError(ErrorCode.SETTINGS_INVALID, told)
+    return hosts
 
 
 def connect(access: Access) -> Connection:
@@ -71,11 +95,12 @@ def connect(access: Access) -> Connection:
     later.
     """
     refusals: list[SyncError] = []
-    for host in access.hosts:
+    hosts = access.candidates()
+    for host in hosts:
         try:
             return Connection(_bound(access, host), host)
         except SyncError as error:
-            if error.code is ErrorCode.DIRECTORY_CREDENTIALS or len(access.hosts) == 1:
+            if error.code is ErrorCode.DIRECTORY_CREDENTIALS or len(hosts) == 1:
                 raise
             refusals.append(error)
     told = "; ".join(refusal.message for refusal in refusals)
@@ -134,9 +159,7 @@ def _bound(access: Access, host: str) -> ldap3.Connection:
         )
         connection = ldap3.Connection(
             server,
-            user=access.user,
-            password=access.password,
-            authentication=ldap3.SIMPLE,
+            **_credentials(access, host),
             client_strategy=ldap3.SYNC,
             check_names=False,
             auto_range=False,
@@ -144,6 +167,7 @@ def _bound(access: Access, host: str) -> ldap3.Connection:
             return_empty_attributes=False,  # else a removed attribute and an unchanged one look alike
             receive_timeout=access.answer_timeout,
         )
+        lean(connection)
     except LDAPException as error:
         raise PermanentError(ErrorCode.SETTINGS_INVALID, f"{host}:{port}: {error}") from error
     try:
@@ -155,6 +179,12 @@ def _bound(access: Access, host: str) -> ldap3.Connection:
     return connection
 
 
+def _credentials(access: Access, host: str) -> dict[str, Any]:
+    if access.keytab is not None:
+        return credentials(access.user, access.keytab, access.server_name or host)
+    return {"user": access.user, "password": access.password, "authentication": ldap3.SIMPLE}
+
+
 def _bind(connection: ldap3.Connection, access: Access, where: str, tls: _VerifiedTls) -> None:
     try:
         connection.open(read_server_info=False)
@@ -163,10 +193,20 @@ def _bind(connection: ldap3.Connection, access: Access, where: str, tls: _Verifi
         if not isinstance(connection.socket, ssl.SSLSocket):
             raise PermanentError(ErrorCode.DIRECTORY_TLS, f"{where} did not begin TLS: the password stays unsaid")
         connection.bind(read_server_info=False)
+    except failures() as error:
+        raise _unauthentic(where, access.user, error) from error
     except FOREIGN as error:
         raise _unreached(where, tls.failure, error) from (tls.failure or error)
     if not connection.bound:
         raise _refused(where, access.user, connection.result)
+
+
+def _unauthentic(where: str, user: str, error: Exception) -> SyncError:
+    """Kerberos said no: an unknown principal, a key of an older password, a clock more than 5 minutes off."""
+    told = f"Kerberos does not log {user} on to {where}: {error}"
+    if re.search(r"cannot (contact|resolve|find)", told, re.IGNORECASE):  # of MIT's library: any KDC for realm
+        return TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, told)
+    return PermanentError(ErrorCode.DIRECTORY_CREDENTIALS, told)
 
 
 def _unreached(where: str, failure: OSError | None, error: Exception) -> SyncError:

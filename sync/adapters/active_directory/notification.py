@@ -48,12 +48,20 @@ class Notification:
         ended the search with a reason: registering again at once would end the same way.
         """
         deadline = time.monotonic() + timeout.total_seconds()
-        while self._socket.pending() or self._readable(deadline - time.monotonic()):
+        while self.pending() or self._readable(deadline - time.monotonic()):
             time.sleep(max(0.0, self._woke + SPACING.total_seconds() - time.monotonic()))
             if self._drain():
                 self._woke = time.monotonic()
                 return True
         return False
+
+    def fileno(self) -> int:
+        """Of its socket, for select()."""
+        return int(self._socket.fileno())
+
+    def pending(self) -> bool:
+        """Whether something was read from the socket already, so that select() does not tell."""
+        return bool(self._socket.pending())
 
     def close(self) -> None:
         """Give the search up."""

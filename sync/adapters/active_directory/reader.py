@@ -12,7 +12,7 @@ import ldap3
 
 from sync.adapters.active_directory import controls
 from sync.adapters.active_directory.connection import SUCCESS, Connection
-from sync.adapters.active_directory.entries import ATTRIBUTES, Entry, changed_at, gone, object_guid, person
+from sync.adapters.active_directory.entries import ATTRIBUTES, OBJECT_GUID, Entry, changed_at, gone, object_guid, person
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 
@@ -38,7 +38,8 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Reads one domain. `root` is its DN, `base` the part in scope, `filter_` who is in scope there.
+    """Reads one domain. `root` is its DN, `base` the part in scope, `filter_` who is in scope there, `tracked` whose
+    changes are looked at.
 
     Every method raises what `Connection.search` raises, and PermanentError `directory-malformed`.
     """
@@ -47,6 +48,7 @@ class Reader:
     root: str
     base: str
     filter_: str
+    tracked: str
 
     def cookie(self) -> bytes:
         """Where the directory stands now, from a DirSync that finds nobody. Raises RefusedError."""
@@ -57,7 +59,18 @@ class Reader:
 
     def changes(self, cookie: bytes) -> Changes:
         """Who changed since `cookie`, as much as one answer holds. Raises RefusedError."""
-        return self._dirsync(self.filter_, cookie)
+        return self._dirsync(self.tracked, cookie)
+
+    def changes_by_usn(self, after: int) -> Iterator[tuple[bytes, ...]]:
+        """The GUIDs of whoever's uSNChanged (MS-ADTS 3.1.1.3.2.20) is above `after`, page by page, tombstones too."""
+        filter_ = f"(&{self.tracked}(uSNChanged>={after + 1}))"
+        place, last = b"", False
+        while not last:
+            both = (controls.paged(PAGE_SIZE, place), controls.show_deleted())
+            entries, answered = self._search(self.root, filter_, [OBJECT_GUID], *both)
+            yield tuple(object_guid(entry) for entry in entries)
+            place = answered.get(controls.PAGED, {}).get("cookie", b"")
+            last = not place
 
     def page(self, place: bytes, size: int) -> tuple[tuple[Person, ...], bytes]:
         """Up to `size` people in scope from `place` on (empty: the beginning), and the next place; empty at the end."""
@@ -127,9 +140,9 @@ class Reader:
             span = key.partition(";range=")[2]
 
     def _search(
-        self, base: str, filter_: str, attributes: Sequence[str], control: object, *, scope: str = ldap3.SUBTREE
+        self, base: str, filter_: str, attributes: Sequence[str], *wanted: object, scope: str = ldap3.SUBTREE
     ) -> tuple[tuple[Entry, ...], dict[str, Any]]:
-        answer = self.connection.search(base, filter_, scope=scope, attributes=attributes, controls=[control])
+        answer = self.connection.search(base, filter_, scope=scope, attributes=attributes, controls=wanted)
         return answer.entries, dict(answer.controls)
 
 

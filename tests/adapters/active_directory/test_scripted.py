@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sync.adapters.active_directory import ActiveDirectory
+from sync.adapters.active_directory import Access, ActiveDirectory
 from sync.core.person import Values
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.lab.scripted_controller import (
     DIRSYNC,
     NOTIFICATION,
     PAGED,
+    SHOW_DELETED,
     Reply,
     Script,
     ScriptedController,
@@ -34,6 +35,12 @@ def anna(*values: bytes) -> dict[str, list[bytes]]:
     return {"objectGUID": [ANNA], "mail": [b"anna@example.com"], "userCertificate": list(values)}
 
 
+def access(controller: ScriptedController) -> Access:
+    return Access(
+        hosts=(controller.host,), port=controller.port, ca_file=controller.ca_file, user="agent", password="secret"
+    )
+
+
 @contextlib.contextmanager
 def directory(folder: Path, script: Script) -> Iterator[tuple[ActiveDirectory, ScriptedController]]:
     """An adapter on a scripted controller."""
@@ -42,9 +49,7 @@ def directory(folder: Path, script: Script) -> Iterator[tuple[ActiveDirectory, S
         return identity(search) or script(search)
 
     with ScriptedController.start(folder, whole) as controller:
-        reader = ActiveDirectory(
-            [controller.host], port=controller.port, ca_file=controller.ca_file, user="agent", password="secret"
-        )
+        reader = ActiveDirectory(access(controller))
         with contextlib.closing(reader):
             yield reader, controller
 
@@ -111,15 +116,28 @@ def test_a_cookie_refused_half_way_turns_into_a_full_import(tmp_path: Path) -> N
         assert (full.full, full.complete, full.people[0].values) == (True, True, Values.of([b"two"]))
 
 
-def test_dirsync_refused_altogether_is_a_matter_of_rights(tmp_path: Path) -> None:
-    """No cookie at all: nothing that a full import could cure."""
+def test_dirsync_refused_altogether_is_read_by_usn(tmp_path: Path) -> None:
+    """Tombstones and all, page by page, from the highest USN that was seen; the old mark stands until the end."""
 
     def script(search: Search) -> Reply | None:
-        return Reply(code=12, message="no such control")
+        if DIRSYNC in search.controls:
+            return Reply(code=12, message="no such control")
+        if PAGED in search.controls and SHOW_DELETED in search.controls:
+            assert b"1001" in search.filter
+            first = search.cookie == b""
+            return paged_reply({"objectGUID": [ANNA if first else BERND]}, cookie=b"more" if first else b"")
+        return paged_reply(anna(b"one")) if PAGED in search.controls else Reply(entries=[anna(b"two")])
 
-    with directory(tmp_path, script) as (reader, _):
-        error = refused(reader, PermanentError, ErrorCode.DIRECTORY_RIGHTS)
-        assert "no such control" in error.message
+    with directory(tmp_path, script) as (reader, controller):
+        start = checkpoint_of(reader)
+        controller.usn = 1010
+        changed, gone, end = reader.changes(start)
+        assert [(person.anchor.object_guid, person.values) for person in changed.people] == [
+            (ANNA, Values.of([b"two"]))
+        ]
+        assert [(person.anchor.object_guid, person.deleted) for person in gone.people] == [(BERND, True)]
+        assert changed.checkpoint == gone.checkpoint == start != end.checkpoint
+        assert end.people == ()
 
 
 @pytest.mark.parametrize(
@@ -202,9 +220,7 @@ def test_an_object_without_a_guid_is_malformed(tmp_path: Path) -> None:
 def test_a_server_that_is_no_domain_controller_is_told_so(tmp_path: Path) -> None:
     """Any other LDAP server has a rootDSE too."""
     with ScriptedController.start(tmp_path, lambda _: Reply(entries=[{}])) as controller:
-        reader = ActiveDirectory(
-            [controller.host], port=controller.port, ca_file=controller.ca_file, user="agent", password="secret"
-        )
+        reader = ActiveDirectory(access(controller))
         with contextlib.closing(reader):
             error = refused(reader, PermanentError, ErrorCode.DIRECTORY_MALFORMED)
             assert "defaultNamingContext" in error.message
