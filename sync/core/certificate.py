@@ -22,6 +22,8 @@ _RSA = "1.2.840.113549.1.1.1"
 _RSA_PSS = "1.2.840.113549.1.1.10"
 _CONTEXT_0 = 0xA0
 _CONTEXT_3 = 0xA3
+# `cryptography` reads a name only when it is asked for, and raises both (a BIT STRING where a text belongs: TypeError).
+_UNREADABLE_NAME = (ValueError, TypeError)
 
 # Signature algorithms by OID: the scheme, and the hash when the OID says it (RFC 8017 A.2.4, RFC 5758, RFC 8410).
 _SIGNATURES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -149,7 +151,7 @@ class Certificate:
             warnings.simplefilter("ignore")
             try:
                 attributes = self.parsed.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
-            except ValueError:
+            except _UNREADABLE_NAME:
                 return ()
         return tuple(value for attribute in attributes if isinstance(value := attribute.value, str))
 
@@ -175,7 +177,8 @@ class Certificate:
 def _parse(der: bytes) -> Certificate:
     try:
         parsed = x509.load_der_x509_certificate(der)
-        pieces = elements(content(parsed.tbs_certificate_bytes))
+        tbs, outer_algorithm, _ = elements(content(der))
+        pieces = elements(content(tbs))
     except x509.InvalidVersion as error:
         raise MalformedCertificateError(str(error), Code.CERT_NOT_V3) from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -183,7 +186,6 @@ def _parse(der: bytes) -> Certificate:
     if pieces[0][0] != _CONTEXT_0:
         pieces.insert(0, b"")  # version 1 is left out
     _, _, inner_algorithm, issuer, _, subject, key, *rest = pieces
-    outer_algorithm = elements(content(der))[1]
     read = extensions.read(parsed, rest[-1] if rest and rest[-1][0] == _CONTEXT_3 else b"")
     return Certificate(
         der=der,
@@ -264,7 +266,7 @@ def _name_text(parsed: x509.Certificate, which: str) -> str:
         try:
             name: x509.Name = getattr(parsed, which)
             return name.rfc4514_string() or "(empty name)"
-        except ValueError:
+        except _UNREADABLE_NAME:
             return "(a name that cannot be read)"
 
 

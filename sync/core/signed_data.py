@@ -37,7 +37,7 @@ _HASHES: Mapping[str, hashes.HashAlgorithm] = MappingProxyType(
         "sha512": hashes.SHA512(),
     }
 )
-_UNREADABLE = (ValueError, TypeError)  # what asn1crypto raises over malformed input
+_UNREADABLE = (ValueError, TypeError, IndexError)  # what asn1crypto raises over malformed input, and an empty SET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

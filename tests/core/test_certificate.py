@@ -166,6 +166,17 @@ def test_an_other_name_without_its_parts_makes_the_extension_malformed(issuing: 
     assert certificate.rfc822_names == ()
 
 
+def test_a_name_with_a_bit_string_for_a_text_is_told_of_as_unreadable(issuing: Authority) -> None:
+    """Found by the mutation test: the reader of names raised a TypeError where a detail named the issuer."""
+    named = der.common_name("Example Root CA").public_bytes()
+    changed = issuing.issue(ALICE, key="ec256").der.replace(named, named.replace(b"\x0c\x0f", b"\x03\x0f"), 1)
+
+    certificate = Certificate.parse(changed)
+
+    assert certificate.issuer_text == "(a name that cannot be read)"
+    assert certificate.subject_text == "CN=alice"
+
+
 @given(data=st.data())
 @settings(deadline=None)
 def test_extensions_are_the_same_read_together_or_one_by_one(data: st.DataObject) -> None:
