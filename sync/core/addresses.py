@@ -39,6 +39,11 @@ class Mailbox:
     domain: str
     text: str
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The same for two addresses exactly when their likeness is more than none."""
+        return self.local.lower() if self.local.isascii() else self.local, self.domain
+
     def likeness(self, other: Mailbox) -> Likeness:
         """Compare: the domain always without case, the local part by ASCII case only, and exactly beyond ASCII.
 

@@ -1,6 +1,7 @@
 """Splitting and joining DER, for the few places where a certificate must be looked at in pieces.
 
-asn1crypto's low-level parser finds where a piece begins and ends; it takes BER, so here its answer is held to DER.
+Splitting is on the path of every judgement, so it walks the bytes once and copies nothing but what it gives; asn1crypto
+writes the headers.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from asn1crypto import parser
 
 SEQUENCE = 0x30
 OBJECT_IDENTIFIER = 0x06
-_INDEFINITE = 0x80
 
 
 class MalformedDerError(ValueError):
@@ -18,19 +18,20 @@ class MalformedDerError(ValueError):
 
 def content(element: bytes) -> bytes:
     """What is inside one element. Raises MalformedDerError, also when something trails."""
-    inside, length = _first(element)
-    if length != len(element):
-        raise MalformedDerError(f"{len(element) - length} bytes trail")
-    return inside
+    begin, end = _bounds(element, 0)
+    if end != len(element):
+        raise MalformedDerError(f"{len(element) - end} bytes trail")
+    return element[begin:end]
 
 
 def elements(joined: bytes) -> list[bytes]:
     """Split elements that stand one after the other, each with its header. Raises MalformedDerError."""
     found = []
-    while joined:
-        _, length = _first(joined)
-        found.append(joined[:length])
-        joined = joined[length:]
+    at = 0
+    while at < len(joined):
+        _, end = _bounds(joined, at)
+        found.append(joined[at:end])
+        at = end
     return found
 
 
@@ -40,14 +41,24 @@ def wrap(tag: int, *contents: bytes) -> bytes:
     return joined
 
 
-def _first(encoded: bytes) -> tuple[bytes, int]:
-    """The content of the first element and its whole length. Raises MalformedDerError."""
-    try:
-        _, _, tag, header, inside, _ = parser.parse(encoded)
-    except ValueError as error:
-        raise MalformedDerError(str(error)) from error
-    # DER has one way to write a length, the shortest (X.690, 10.1); no tag that we look for has several octets.
-    shortest = 2 if len(inside) < 0x80 else 2 + (len(inside).bit_length() + 7) // 8
-    if tag >= 0x1F or len(header) != shortest or header[1] == _INDEFINITE:
-        raise MalformedDerError("a header that DER does not allow here")
-    return inside, len(header) + len(inside)
+def _bounds(encoded: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the element at `at` begins and ends (X.690, 8.1). Raises MalformedDerError.
+
+    DER has one way to write a length, the shortest (X.690, 10.1); no tag that we look for has several octets.
+    """
+    begin = at + 2
+    if begin > len(encoded):
+        raise MalformedDerError("cut off in a header")
+    if encoded[at] & 0x1F == 0x1F:
+        raise MalformedDerError("a tag of several octets, which nothing here has")
+    length = encoded[at + 1]
+    if length >= 0x80:
+        octets = encoded[begin : begin + (length & 0x7F)]
+        begin += length & 0x7F
+        length = int.from_bytes(octets, "big")
+        if length < 0x80 or octets[0] == 0:
+            raise MalformedDerError("a length that DER does not write so")
+    end = begin + length
+    if end > len(encoded):
+        raise MalformedDerError(f"{end - len(encoded)} bytes are missing")
+    return begin, end

@@ -84,20 +84,23 @@ def _mailboxes(names: x509.SubjectAlternativeName) -> tuple[tuple[str, ...], tup
 
 def _read_one_by_one(parsed: x509.Certificate, encoded: bytes) -> Extensions:
     oids: list[str] = []
+    seen: set[str] = set()
     critical: set[str] = set()
     values: dict[str, x509.ExtensionType] = {}
     malformed: dict[str, str] = {}
     mailboxes: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    alone = _Alone.of(parsed)
     for extension in elements(content(content(encoded))):
         identifier, *flags, value = elements(content(extension))
         oid = _dotted(identifier)
         oids.append(oid)
         if flags:  # DER leaves FALSE out
             critical.add(oid)
-        if oids.count(oid) > 1:
+        if oid in seen:
             continue
+        seen.add(oid)
         try:
-            values[oid] = next(iter(_alone(parsed, extension).extensions)).value
+            values[oid] = alone.read(extension)
         except (ValueError, x509.UnsupportedGeneralNameType) as error:
             if oid == SUBJECT_ALT_NAME and (found := _raw_mailboxes(content(value))):
                 # Well-formed, but with a name that `cryptography` does not take: an 8-bit address, an X.400 one.
@@ -117,12 +120,26 @@ def _read_one_by_one(parsed: x509.Certificate, encoded: bytes) -> Extensions:
     )
 
 
-def _alone(parsed: x509.Certificate, extension: bytes) -> x509.Certificate:
-    """The certificate with `extension` as its only one; its signature is worthless."""
-    _, algorithm, signature = elements(content(parsed.public_bytes(Encoding.DER)))
-    *pieces, _ = elements(content(parsed.tbs_certificate_bytes))
-    tbs = wrap(SEQUENCE, *pieces, wrap(0xA3, wrap(SEQUENCE, extension)))
-    return x509.load_der_x509_certificate(wrap(SEQUENCE, tbs, algorithm, signature))
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """A certificate in which one extension stands alone; its signature is worthless."""
+
+    before: tuple[bytes, ...]
+    after: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, parsed: x509.Certificate) -> _Alone:
+        """Take it apart once, however many extensions it has: a value of 32 KiB holds thousands."""
+        _, algorithm, signature = elements(content(parsed.public_bytes(Encoding.DER)))
+        *pieces, _ = elements(content(parsed.tbs_certificate_bytes))
+        return cls(tuple(pieces), (algorithm, signature))
+
+    def read(self, extension: bytes) -> x509.ExtensionType:
+        """Raises what `cryptography` raises over an extension that it cannot read."""
+        tbs = wrap(SEQUENCE, *self.before, wrap(0xA3, wrap(SEQUENCE, extension)))
+        certificate = x509.load_der_x509_certificate(wrap(SEQUENCE, tbs, *self.after))
+        value: x509.ExtensionType = next(iter(certificate.extensions)).value
+        return value
 
 
 def _raw_mailboxes(encoded: bytes) -> tuple[tuple[str, ...], tuple[str, ...]] | None:

@@ -142,3 +142,11 @@ def test_any_text_is_read_or_malformed(local: str, domain: str) -> None:
             continue
         assert mailbox.domain.isascii()
         assert mailbox.likeness(mailbox) is Likeness.SAME
+
+
+@given(*[st.sampled_from(["al@x.example", "AL@x.example", "al@y.example", "ål@x.example", "Ål@x.example"])] * 2)
+def test_addresses_with_one_key_are_alike_and_others_are_not(first: str, second: str) -> None:
+    """So that one may be looked up in the place of being compared with each."""
+    one, other = smtp_utf8_mailbox(first), smtp_utf8_mailbox(second)
+
+    assert (one.key == other.key) is (one.likeness(other) is not Likeness.NONE)
