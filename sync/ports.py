@@ -203,6 +203,9 @@ class Lease(Protocol):
     def release(self) -> None:
         """Let another agent take over at once."""
 
+    def look(self) -> str:
+        """Say how it stands without taking it. Raises what `take` raises."""
+
 
 class ClaimStore(Protocol):
     """Holds events that are too large for a message, by the SHA-256 of their bytes."""
@@ -212,6 +215,9 @@ class ClaimStore(Protocol):
 
     def get(self, claim: Claim) -> bytes:
         """The content, as it is there; whoever asks verifies it. Raises PermanentError `claim-missing` besides."""
+
+    def check(self) -> None:
+        """Raise what `put` would raise if the store is not there or refuses us."""
 
 
 class EventQueue(Protocol):
@@ -308,6 +314,23 @@ class Pace(Protocol):
 
         Raises TemporaryError `ledger-conflict` when others were faster several times.
         """
+
+
+class Fetcher(Protocol):
+    """Asks a revocation source over the network."""
+
+    def fetch(self, url: str, *, question: bytes | None = None) -> bytes:
+        """What is at `url`, or what answers an OCSP question there. Raises TemporaryError `revocation-source`."""
+
+
+class Cache(Protocol):
+    """Remembers what was fetched, and when. It may forget anything, and it raises nothing."""
+
+    def get(self, key: str) -> tuple[bytes, datetime] | None:
+        """What was put last, with its time."""
+
+    def put(self, key: str, value: bytes, at: datetime) -> None:
+        """Keep it."""
 
 
 class Failures(Protocol):

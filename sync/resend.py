@@ -51,6 +51,10 @@ class ResendRequests:
 
     source: MessageSource
 
+    def count(self) -> int:
+        """How many requests wait (about)."""
+        return self.source.count()
+
     def take(self, state: AgentState, directory: Directory) -> Asked:
         """Take what was asked. Whoever asks for everything has the directory read again from the beginning."""
         messages = self.source.receive(_BATCH, _HIDDEN)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -22,9 +22,10 @@ from sync.core.event import Event
 from sync.core.guard import Guard
 from sync.core.judgement import Context
 from sync.core.path import TrustStore
-from sync.core.policy import POLICIES
+from sync.core.policy import POLICIES, Policy, Revocation
 from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
+from sync.core.rule_settings import adjusted
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import Directory, EventQueue, Failures, Ledger, Message
 from sync.prober import MANY, Prober, Wire
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from sync.adapters.storage_queue import StorageQueue
     from sync.examination import Line
     from sync.opening import Opener
+    from sync.revocation_sources import RevocationSources
 
 _log = logging.getLogger("smime_sync.wiring")
 
@@ -116,6 +118,12 @@ def trust_store(anchors: Iterable[bytes], intermediates: Iterable[bytes] = ()) -
         raise PermanentError(ErrorCode.TRUST_STORE_MALFORMED, str(error)) from error
 
 
+def cores() -> int:
+    """How many processors this process may use."""
+    # Not every system can tell which of them are ours.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def read_values(path: Path) -> list[bytes]:
     """Every certificate of a file, as bytes that nobody judged yet. Raises PermanentError `file-unreadable`."""
     from sync.adapters import certificate_files
@@ -134,6 +142,45 @@ def read_trust_store(anchors: Iterable[Path], intermediates: Iterable[Path] = ()
     """Load a trust store from files. Raises PermanentError, `file-unreadable` besides the above."""
     return trust_store(
         *([value for path in paths for value in read_values(path)] for paths in (anchors, intermediates))
+    )
+
+
+def judging_policy(config: settings.JudgingSettings) -> Policy:
+    """The policy pack with what the settings change of it."""
+    return replace(
+        adjusted(POLICIES[config.policy], rules=config.rules, allow=config.allow),
+        overlap=timedelta(days=config.overlap_days),
+        revocation=Revocation(config.revocation),
+        crl_grace=timedelta(hours=config.revocation_grace_hours),
+    )
+
+
+def revocation_sources(
+    config: settings.JudgingSettings, trust: TrustStore, *, ca_file: Path | None = None, clock: Callable[[], datetime]
+) -> RevocationSources | None:
+    """Where revocation is asked for, if anywhere. Raises PermanentError `file-unreadable`, `settings-invalid`."""
+    if config.revocation_sources is None or config.revocation == "off":
+        return None
+    from sync.adapters.revocation_cache import SqliteCache
+    from sync.adapters.revocation_http import HttpFetcher
+    from sync.revocation_sources import RevocationSources, read_sources
+
+    try:
+        text = config.revocation_sources.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        told = f"{config.revocation_sources}: {getattr(error, 'strerror', error)}"
+        raise PermanentError(ErrorCode.FILE_UNREADABLE, told) from error
+    return RevocationSources(
+        read_sources(text),
+        trust=trust,
+        fetcher=HttpFetcher(
+            private=config.revocation_private,
+            ca_file=str(ca_file) if ca_file else None,
+            max_bytes=config.revocation_max_megabytes << 20,
+        ),
+        cache=SqliteCache(config.revocation_cache),
+        now=clock,
+        refresh=timedelta(hours=config.revocation_refresh_hours),
     )
 
 
@@ -156,6 +203,8 @@ def cloud_from(config: settings.CloudSettings) -> App:
     from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
 
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
+    policy = judging_policy(config)
+    revocation = revocation_sources(config, trust, ca_file=config.ca_file, clock=now)
     if config.storage is not None:
         connection = config.storage.get_secret_value()
         ledger = TableLedger.from_connection_string(connection, config.ledger_table)
@@ -173,7 +222,8 @@ def cloud_from(config: settings.CloudSettings) -> App:
         recipients=exchange_online(config),
         ledger=ledger,
         history=history,
-        judging=lambda moment: Context(now=moment, trust=trust, policy=POLICIES[config.policy]),
+        judging=lambda moment: Context(now=moment, trust=trust, policy=policy),
+        consult=revocation.consult if revocation else None,
         now=now,
         pace=pace,
         rate=Rate(per_second=config.writes_per_second, at_once=config.writes_at_once),

@@ -428,6 +428,9 @@ def test_a_large_event_goes_by_reference(site: Site) -> None:
         def get(self, claim: Claim) -> bytes:
             return claims[claim.sha256]
 
+        def check(self) -> None:
+            return
+
     giant = person("giant", *(bytes([n]) * 2000 for n in range(60)))
     agent = replace(site.agent([full(giant, BOB)]), claims=Claims())
     assert agent.once() == Round(read=2, written=2, sent=2)
@@ -456,6 +459,9 @@ class Terms:
 
     def release(self) -> None:
         self.mine = False
+
+    def look(self) -> str:
+        return "free"
 
 
 def test_the_active_agent_sends_under_the_leases_epoch(site: Site) -> None:

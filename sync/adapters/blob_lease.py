@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobLeaseClient
 
 from sync.azure_errors import Service, service_code, translated
@@ -75,6 +75,18 @@ class BlobLease:
                 lease.release(**_TIMEOUTS)
             except AzureError:
                 return
+
+    def look(self) -> str:
+        """See ports.Lease."""
+        with translated(_SERVICE):
+            try:
+                found = self._client.get_blob_properties(**_TIMEOUTS)
+            except ResourceNotFoundError as error:
+                if service_code(error) == "ContainerNotFound":
+                    raise
+                return "free; no agent was active yet"
+            epoch = (found.metadata or {}).get(_EPOCH, "none")
+            return f"{'an agent is active' if found.lease.state == 'leased' else 'free'}, epoch {epoch}"
 
     def close(self) -> None:
         """Release it and let go of connections."""
