@@ -55,7 +55,7 @@ def _settings() -> str:
 
 def _setting(name: str, field: FieldInfo) -> str:
     default = "**required**" if field.is_required() else f"`{field.default}`".lower()
-    default = "" if field.default is None else default
+    default = "" if field.default in {None, ()} else default
     return f"| `{field.title or PREFIX + name.upper()}` | {_kind(field.annotation)} | {default} | {field.description} |"
 
 

@@ -80,6 +80,7 @@ class ErrorCode(StrEnum):
     TRUST_STORE_EMPTY = "trust-store-empty"
     TRUST_STORE_MALFORMED = "trust-store-malformed"
     FILE_UNREADABLE = "file-unreadable"
+    REVOCATION_SOURCE = "revocation-source"
     # whoever asks over HTTP
     REQUEST_MALFORMED = "request-malformed"
     CASE_MALFORMED = "case-malformed"
@@ -178,6 +179,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.TRUST_STORE_EMPTY: "Name at least one trust anchor: without it every certificate would be refused or, worse, none judged.",
     ErrorCode.TRUST_STORE_MALFORMED: "A trust anchor or intermediate is not a certificate: the file holds PEM blocks or one DER certificate.",
     ErrorCode.FILE_UNREADABLE: "The file is missing, not readable by this account, or not what its name says.",
+    ErrorCode.REVOCATION_SOURCE: "A revocation source cannot be had: see its address, its server, and REVOCATION_PRIVATE if it is inside.",
     ErrorCode.CASE_MALFORMED: "The line is not as `smime-sync validate --help` describes: JSON with value and anchors in base64.",
     ErrorCode.REQUEST_MALFORMED: "Send a JSON object with the members that the message names, or no body for a dry run.",
     ErrorCode.UNEXPECTED: "This is a defect of smime-sync: please report it with the log lines around it; the message is kept.",

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from sync.core.decision import Decision, decide
 from sync.core.event import Cause, Event
 from sync.core.judgement import Context
-from sync.core.person import Attribute, Values, fingerprint
+from sync.core.person import Attribute, Person, Values, fingerprint
 from sync.core.plan import Managed, Plan
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient
@@ -48,6 +48,7 @@ class Processor:
     """`judging` gives the context for a moment, `pace` books turns at the tenant's `rate` of
     writes (None: no limit). With `report_only` everything is decided and recorded, nothing written.
 
+    `consult` adds to the context what the outside knows of a person's certificates: revocation.
     `withdraw_disabled` treats a disabled account as a leaver. `try_synchronised` writes also where Entra Connect owns
     the attribute, and takes a refusal for an answer.
     """
@@ -56,6 +57,7 @@ class Processor:
     ledger: Ledger
     history: History
     judging: Callable[[datetime], Context]
+    consult: Callable[[Context, Person], Context] | None = None
     now: Callable[[], datetime]
     pace: Pace | None = None
     rate: Rate = Rate(per_second=2, at_once=3)
@@ -74,11 +76,14 @@ class Processor:
             return Examined(record=record, recipient=None, decision=None)
         # 3. Decide.
         person = event.person
+        context = self.judging(self.now())
+        if self.consult is not None:
+            context = self.consult(context, person)
         decision = decide(
             person=person,
             recipient=recipient,
             managed=record.managed,
-            context=self.judging(self.now()),
+            context=context,
             withdraw=person.deleted or (self.withdraw_disabled and not person.enabled),
             try_synchronised=self.try_synchronised,
             held=self._held(record),

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from sync.core.rule_settings import read_algorithms, read_levels
 from sync.errors import ErrorCode, PermanentError
 
 PREFIX = "SMIME_SYNC_"
@@ -53,6 +54,11 @@ _ContainerName = Annotated[
 _TableName = Annotated[str, _matching(r"[A-Za-z][A-Za-z0-9]{2,62}", "a table name (3 to 63 letters and digits)")]
 
 
+def _rules(value: tuple[str, ...]) -> tuple[str, ...]:
+    read_levels(value)
+    return value
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -67,8 +73,38 @@ class JudgingSettings(_Settings):
 
     trust_anchors: Path = Field(description="PEM or DER file with the trust anchors; without one nothing starts")
     intermediates: Path | None = Field(None, description="PEM file with the intermediate CAs")
-    policy: Literal["private-ca"] = Field("private-ca", description="the policy pack")
+    policy: Literal["private-ca", "public-sbr"] = Field("private-ca", description="the policy pack")
+    rules: Annotated[Names, AfterValidator(_rules)] = Field(
+        (), description="levels of single rules, as `eku-absent=warn,ku-absent=refuse` (codes: findings.md)"
+    )
+    allow: Annotated[Names, AfterValidator(read_algorithms)] = Field(
+        (), description="algorithms allowed besides: `sha1`, `brainpool`, `x25519`, `x448`"
+    )
+    overlap_days: float = Field(0, ge=0, le=3650, description="how long a predecessor stays beside its successor")
+    revocation: Literal["off", "soft", "hard"] = Field(
+        "off", description="look at revocation; in doubt warn (`soft`) or refuse what is not published yet (`hard`)"
+    )
+    revocation_sources: Path | None = Field(None, description="TOML file: where to ask about which CA (operating.md)")
+    revocation_private: Names = Field(
+        (), description="hosts and networks inside that may be asked, as `pki.corp.example,10.1.0.0/16`"
+    )
+    revocation_refresh_hours: float = Field(
+        12, gt=0, le=8760, description="lists are fetched again after this, and at their next update"
+    )
+    revocation_grace_hours: float = Field(
+        0, ge=0, le=8760, description="how long past its next update a list still counts, with a warning"
+    )
+    revocation_max_megabytes: int = Field(256, ge=1, le=2048, description="the largest list that is fetched")
+    revocation_cache: Path | None = Field(
+        None, description="SQLite file that keeps what was fetched; else only memory does"
+    )
     withdraw_disabled: bool = Field(False, description="withdraw the certificates of disabled accounts")
+
+    @classmethod
+    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
+        yield from super().gaps(given)
+        if given.get("revocation", "off") != "off" and "revocation_sources" not in given:
+            yield f"{PREFIX}REVOCATION={given['revocation']} needs {PREFIX}REVOCATION_SOURCES"
 
 
 class StorageSettings(_Settings):

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sync.adapters.exchange_online.transcript import RecordingSession
     from sync.adapters.service_manager import ServiceManager
     from sync.adapters.storage_queue import StorageQueue
+    from sync.revocation_sources import RevocationSources
     from sync.examination import Line
     from sync.opening import Opener
     from sync.revocation_sources import RevocationSources
