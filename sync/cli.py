@@ -28,6 +28,7 @@ app.command()(operate.reconcile)
 app.command()(operate.failed)
 app.command()(operate.replay)
 app.command()(tenant.probe)
+app.command()(tenant.preflight)
 app.command()(operate.restore)
 
 

@@ -28,7 +28,6 @@ from sync.core.record import Failure, Outcome
 from sync.core.rule_settings import adjusted
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import Directory, EventQueue, Failures, Ledger, Message
-from sync.prober import MANY, Prober, Wire
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Reconciler, Reconciliation
@@ -50,9 +49,10 @@ if TYPE_CHECKING:
     from sync.adapters.exchange_online.transcript import RecordingSession
     from sync.adapters.service_manager import ServiceManager
     from sync.adapters.storage_queue import StorageQueue
-    from sync.revocation_sources import RevocationSources
     from sync.examination import Line
     from sync.opening import Opener
+    from sync.preflight import Preflight
+    from sync.prober import Prober, Wire
     from sync.revocation_sources import RevocationSources
 
 _log = logging.getLogger("smime_sync.wiring")
@@ -542,6 +542,7 @@ def prober(
     """A probe of the tenant through `session`; what it must not lose it keeps in `folder`."""
     from sync.adapters import probe_files
     from sync.adapters.exchange_online import AnswerFormat, Clearing, Codec, Encoding, ExchangeOnline
+    from sync.prober import MANY, Prober
 
     tokens = tenant_tokens(config)
 
@@ -560,6 +561,26 @@ def prober(
         pause=lambda wait: time.sleep(wait.total_seconds()),
         shielded=shielded,
         told=told,
+    )
+
+
+def preflight(config: settings.CloudSettings, outside: str | None) -> Preflight:
+    """What the tenant lets us do, and what surrounds it."""
+    from sync.adapters.revocation_http import HttpFetcher
+    from sync.preflight import Preflight
+
+    tokens = tenant_tokens(config)
+    trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
+    return Preflight(
+        token=tokens.token,
+        cmdlets=admin_api(config, tokens, config.read_format),
+        recipients=exchange_online(config),
+        anchors=[each.certificate for each in trust.anchors],
+        intermediates=[each.certificate for each in trust.intermediates],
+        fetch=HttpFetcher(ca_file=str(config.ca_file) if config.ca_file else None).fetch,
+        now=now,
+        lists={},
+        outside=outside,
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def bench(tenant: Tenant, tmp_path: Path) -> Iterator[Bench]:
         yield Bench(tenant, session, probe_files.KeptValues(tmp_path))
 
 
-def mailbox(bench: Bench, values: Values = HELD, **state: bool) -> None:
+def mailbox(bench: Bench, values: Values = HELD, **state: Any) -> None:
     """The test mailbox."""
     bench.tenant.add_mailbox(
         ADDRESS,
@@ -180,7 +181,7 @@ def test_more_than_fifteen(bench: Bench, most: int | None, said: str) -> None:
         ({"outside_scope": True}, "cloud", "tenant-scope"),
     ],
 )
-def test_who_may_write(bench: Bench, state: dict[str, bool], owner: str, code: str | None) -> None:
+def test_who_may_write(bench: Bench, state: dict[str, Any], owner: str, code: str | None) -> None:
     """A refusal that is not about the value ends the writing and is the answer."""
     mailbox(bench, **state)
 
@@ -296,7 +297,7 @@ def test_it_cannot_be_restored(bench: Bench) -> None:
     assert caught.value.code is ErrorCode.PROBE_NOT_RESTORED
     assert bench.kept.load(bench.tenant.recipient(ADDRESS).id) == HELD
     bench.tenant.behaviour.binds = set(Encoding)
-    del bench.shielded  # type: ignore[attr-defined]
+    del bench.shielded
     bench.probe()
     assert bench.held == HELD
 

@@ -16,8 +16,10 @@ from rich.table import Table
 
 from sync import settings, wiring
 from sync.commands.output import Apply, AsJson, err, out, print_json
+from sync.preflight import Level
 from sync.prober import Probed
 
+_LEVELS = {Level.OK: "[green]ok[/green]  ", Level.WARN: "[yellow]warn[/yellow]", Level.FAIL: "[red]fail[/red]"}
 _MARKS = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
 
 
@@ -66,6 +68,29 @@ def _print_probed(found: Probed, apply: bool) -> None:
     for name, value in found.settings.items():
         out.print(f"{name}={value}")
     out.print("what was there is restored" if apply else "nothing was written (dry run)")
+
+
+def preflight(
+    outside: Annotated[
+        str | None, typer.Option(help="Address of a mailbox that the role must not reach; nothing changes there.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try token, role, scope, trust store and revocation lists before the first event; writes nothing.
+
+    Exit 0 when nothing failed (warnings are no failure), 1 otherwise.
+    """
+    found = []
+    for line in wiring.preflight(settings.load(settings.CloudSettings, os.environ), outside).lines():
+        found.append(line)
+        if not as_json:
+            # Each as it is known: a slow revocation server must not look like a hanging command.
+            out.print(f"{_LEVELS[line.level]} [bold]{escape(line.check)}[/bold] {escape(line.detail)}")
+            if line.hint and line.level is not Level.OK:
+                out.print(f"      [dim]{escape(line.hint)}[/dim]")
+    if as_json:
+        print_json([line.to_json() for line in found])
+    raise typer.Exit(1 if any(line.level is Level.FAIL for line in found) else 0)
 
 
 @contextmanager
