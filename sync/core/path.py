@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -22,6 +22,7 @@ from sync.core.certificate import Certificate, MalformedCertificateError
 from sync.core.chain_rules import chain_findings
 from sync.core.codes import Code
 from sync.core.findings import Finding
+from sync.core.known_paths import KnownPaths
 from sync.core.policy import Policy
 from sync.core.refusals import refusal
 
@@ -61,6 +62,8 @@ class TrustStore:
     intermediates: tuple[Authority, ...] = ()
     fingerprint: str
     store: crypto.X509Store = field(repr=False, compare=False)
+    pool: _Pool = field(repr=False, compare=False)
+    known: KnownPaths = field(default_factory=KnownPaths, repr=False, compare=False)
 
     @classmethod
     def of(cls, anchors: Iterable[bytes], intermediates: Iterable[bytes] = ()) -> TrustStore:
@@ -75,6 +78,7 @@ class TrustStore:
             intermediates=helping,
             fingerprint=hashlib.sha256("\n\n".join(marks).encode("ascii")).hexdigest(),
             store=_store(trusted),
+            pool=_Pool.of(trusted, helping),
         )
 
 
@@ -93,25 +97,33 @@ class Path:
 def find_path(leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore, policy: Policy, now: datetime) -> Path:
     """Find a path from `leaf` to a trust anchor, or tell what keeps it from one (RFC 5280, 6.1).
 
-    `offered` are certificates that came with the value. 1 OpenSSL chooses the issuers. 2 Where that fails, every path
-    that the names allow is tried by itself, since OpenSSL takes one issuer of a name and never comes back for another
-    (a CA renewed with a new key under the old name, an old cross-certificate beside the current one).
+    `offered` are certificates that came with the value. 1 A path that is known already needs the leaf's signature and
+    our own rules only. 2 OpenSSL chooses the issuers. 3 Where that fails, every path that the names allow is tried by
+    itself, since OpenSSL takes one issuer of a name and never comes back for another (a CA renewed with a new key under
+    the old name, an old cross-certificate beside the current one).
     """
+    # 1
+    if not offered and (known := trust.known.recall(leaf)) and not any(chain_findings(known, policy, now)):
+        return Path(authorities=known)
     try:
         subject = Authority(leaf, _openssl(leaf))
     except MalformedCertificateError as error:
         return Path(findings=(policy.finding(Code.CERT_MALFORMED, str(error)),))
-    pool = _Pool.of(trust, offered)
+    pool = trust.pool.joined_by(_readable(offered)) if offered else trust.pool
     search = _Search(leaf=subject, pool=pool, policy=policy, now=now)
-    # 1
+    # 2
     attempts = [search.attempt(trust.store, pool.untrusted)]
     if not attempts[0].findings:
+        if not offered:
+            trust.known.learn(leaf, attempts[0].authorities)
         return attempts[0]
-    # 2
+    # 3
     paths, exhausted = search.paths()
     for *between, anchor in paths:
         attempts.append(search.attempt(_store([anchor]), between))
         if not attempts[-1].findings:
+            if not offered:
+                trust.known.learn(leaf, attempts[-1].authorities)
             return attempts[-1]
     told = min((each.findings for each in attempts), key=lambda findings: _SAYS_LITTLE.get(findings[0].code, 0))
     if exhausted:
@@ -121,7 +133,7 @@ def find_path(leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """All CA certificates at hand for one judgement: the anchors, then the configured ones, then those offered."""
+    """All CA certificates at hand: the anchors, then the configured ones, then those offered."""
 
     anchors: frozenset[str]
     untrusted: tuple[Authority, ...]
@@ -129,20 +141,29 @@ class _Pool:
     by_fingerprint: Mapping[str, Certificate]
 
     @classmethod
-    def of(cls, trust: TrustStore, offered: Iterable[bytes]) -> _Pool:
-        untrusted = (*trust.intermediates, *_readable(offered))
-        by_subject: dict[bytes, tuple[Authority, ...]] = {}
-        by_fingerprint: dict[str, Certificate] = {}
-        for authority in (*trust.anchors, *untrusted):
+    def of(cls, anchors: Sequence[Authority], untrusted: Iterable[Authority]) -> _Pool:
+        empty = cls(
+            anchors=frozenset(anchor.certificate.fingerprint for anchor in anchors),
+            untrusted=(),
+            by_subject=MappingProxyType({}),
+            by_fingerprint=MappingProxyType({}),
+        )
+        return replace(empty.joined_by(anchors), untrusted=()).joined_by(untrusted)
+
+    def joined_by(self, more: Iterable[Authority]) -> _Pool:
+        """This pool with further certificates, which are not trusted."""
+        joining = tuple(more)
+        by_subject = {name: list(known) for name, known in self.by_subject.items()}
+        by_fingerprint = dict(self.by_fingerprint)
+        for authority in joining:
             certificate = authority.certificate
             if certificate.fingerprint not in by_fingerprint:
                 by_fingerprint[certificate.fingerprint] = certificate
-                by_subject[certificate.subject] = (*by_subject.get(certificate.subject, ()), authority)
-        anchors = frozenset(anchor.certificate.fingerprint for anchor in trust.anchors)
-        return cls(
-            anchors=anchors,
-            untrusted=untrusted,
-            by_subject=MappingProxyType(by_subject),
+                by_subject.setdefault(certificate.subject, []).append(authority)
+        return replace(
+            self,
+            untrusted=(*self.untrusted, *joining),
+            by_subject=MappingProxyType({name: tuple(known) for name, known in by_subject.items()}),
             by_fingerprint=MappingProxyType(by_fingerprint),
         )
 
