@@ -135,8 +135,8 @@ def test_killed_at_random_instants_nobody_is_missing(tmp_path: Path) -> None:
 def missing(people: dict[str, Person], last: dict[str, Event], ever: dict[str, Person]) -> list[str]:
     """Whose last event is not what the directory holds; whoever was never sent must have nothing there."""
     wrong = []
-    for name in ever:
-        told = last.get(ever[name].anchor.immutable_id)
+    for name, each in ever.items():
+        told = last.get(each.anchor.immutable_id)
         here = people.get(name)
         if here is None:
             same = told is None or told.person.deleted

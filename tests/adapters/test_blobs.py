@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def test_one_that_was_broken_is_lost_at_the_next_renewal(container: ContainerCli
     """An administrator breaks a lease to move the agent."""
     with closing(leased(container, renew=0.2)) as one:
         one.take(1)
-        BlobLeaseClient(container.get_blob_client("agent")).break_lease(0)  # type: ignore[no-untyped-call]
+        BlobLeaseClient(container.get_blob_client("agent")).break_lease(0)
         deadline = time.monotonic() + 60
         while one.held():
             assert time.monotonic() < deadline
@@ -92,11 +92,13 @@ def test_one_that_was_broken_is_lost_at_the_next_renewal(container: ContainerCli
 def test_no_container_is_a_clear_error(azurite: Azurite) -> None:
     """For the lease and for large events."""
     with ContainerClient.from_connection_string(azurite.connection_string, f"none-{uuid.uuid4()}") as client:
-        for look in (lambda: leased(client).take(1), leased(client).look):
+        looks: list[Callable[[], object]] = [lambda: leased(client).take(1), leased(client).look]
+        for look in looks:
             with pytest.raises(PermanentError) as refused:
                 look()
             assert refused.value.code is ErrorCode.LEASE_REFUSED
-        for act in (lambda: BlobClaims(client).put(CLAIM, CONTENT), BlobClaims(client).check):
+        acts: list[Callable[[], object]] = [lambda: BlobClaims(client).put(CLAIM, CONTENT), BlobClaims(client).check]
+        for act in acts:
             with pytest.raises(PermanentError) as refused:
                 act()
             assert refused.value.code is ErrorCode.CLAIM_REFUSED

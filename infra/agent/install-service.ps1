@@ -1,0 +1,48 @@
+<#
+.SYNOPSIS
+    Installs the smime-sync agent as a Windows service. Run as administrator; run again to upgrade.
+.DESCRIPTION
+    Makes a virtual environment, installs the agent from its lock with hashes, and registers the service through WinSW,
+    whose executable you give. The state folder is readable by administrators, the system and the service's account only.
+    Never tried on Windows by us.
+.PARAMETER Source
+    The folder of this repository.
+.PARAMETER WinSW
+    WinSW's executable, downloaded and checked by you.
+.PARAMETER Account
+    The account of the service. A group managed service account (DOMAIN\name$) needs no password.
+.PARAMETER Folder
+    Where it is installed.
+#>
+[CmdletBinding(SupportsShouldProcess)]
+param(
+    [Parameter(Mandatory)] [string] $Source,
+    [Parameter(Mandatory)] [string] $WinSW,
+    [string] $Account = 'NT AUTHORITY\LocalService',
+    [string] $Folder = "$env:ProgramFiles\smime-sync"
+)
+$ErrorActionPreference = 'Stop'
+
+function Invoke-Checked([string] $Program, [string[]] $Arguments) {
+    & $Program @Arguments
+    if ($LASTEXITCODE -ne 0) { throw "$Program ended with $LASTEXITCODE" }
+}
+
+if (-not $PSCmdlet.ShouldProcess($Folder, 'install the smime-sync agent')) { return }
+$state = Join-Path $Folder 'state'
+$python = Join-Path $Folder 'venv\Scripts\python.exe'
+$service = Join-Path $Folder 'smime-sync-agent.exe'
+
+if (Get-Service smime-sync-agent -ErrorAction SilentlyContinue) { Stop-Service smime-sync-agent }
+New-Item -ItemType Directory -Force $Folder, $state | Out-Null
+if (-not (Test-Path $python)) { Invoke-Checked 'py' @('-3', '-m', 'venv', (Join-Path $Folder 'venv')) }
+Invoke-Checked $python @('-m', 'pip', 'install', '--require-hashes', '-r', (Join-Path $Source 'requirements\agent.txt'))
+Invoke-Checked $python @('-m', 'pip', 'install', '--no-deps', $Source)
+
+# The state holds names and addresses of people; SIDs, since names of groups are translated on other systems.
+Invoke-Checked 'icacls' @($state, '/inheritance:r', '/grant:r', '*S-1-5-18:(OI)(CI)F', '*S-1-5-32-544:(OI)(CI)F', "${Account}:(OI)(CI)M")
+Copy-Item $WinSW $service -Force
+Copy-Item (Join-Path $PSScriptRoot 'smime-sync-agent.xml') $Folder -Force
+if (-not (Get-Service smime-sync-agent -ErrorAction SilentlyContinue)) { Invoke-Checked $service @('install') }
+Invoke-Checked 'sc.exe' @('config', 'smime-sync-agent', 'obj=', $Account)
+Write-Output 'Installed. Set the settings, try them with "smime-sync agent check", then Start-Service smime-sync-agent.'
