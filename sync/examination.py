@@ -29,18 +29,17 @@ def examine(
     *,
     signing: Callable[[], str | None],
     queue: Callable[[], object],
-    clock: Callable[[], datetime | None],
 ) -> Iterator[Line]:
     """Nothing is sent. The lease is not taken: that would put the active agent out of work when this one is gone.
 
-    `signing` gives the key's id, `queue` asks the queue how long it is, `clock` is the directory's.
+    `signing` gives the key's id, `queue` asks the queue how long it is.
     """
     directory = agent.directory
     yield _try("state", lambda: f"next event {agent.state.next_watermark()}")
     yield _try("bind and rights", lambda: f"domain {directory.name}")
     yield _try("DirSync and read", lambda: _reads(directory))
     yield _try("notification", lambda: "registered" if directory.wait(timedelta(0)) else "registered before")
-    yield _clock(agent.now, clock)
+    yield _clock(agent.now, directory.clock)
     yield _try("queue", lambda: f"{queue()} messages wait (about)")
     key = _try("signing key", lambda: signing() or "")
     yield key if key.said or not key.ok else Line(part="signing key", ok=None, said="not set: events go unsigned")

@@ -61,6 +61,9 @@ class Directory(Protocol):
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
         """These people whole, as they are now; whoever is not there or out of scope comes as deleted."""
 
+    def clock(self) -> datetime | None:
+        """What time it is there (UTC); None where there is no clock."""
+
     def wait(self, timeout: timedelta) -> bool:
         """Sleep until something changed (True) or `timeout` passed (False). It may wake for nothing."""
 

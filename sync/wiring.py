@@ -401,8 +401,7 @@ def examine(agent: Agent, config: settings.AgentSettings) -> Iterator[Line]:
         path = config.signing_key_file
         return Signer.load(_read_secret(path).encode("utf-8")).id if path else None
 
-    clock = getattr(agent.directory, "clock", lambda: None)
-    return lines(agent, signing=key, queue=storage_queue(config).count, clock=clock)
+    return lines(agent, signing=key, queue=storage_queue(config).count)
 
 
 def service_manager() -> ServiceManager:

@@ -44,6 +44,9 @@ class Script:
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
         return [self.there.get(guid, Person(anchor=SourceAnchor(guid), deleted=True)) for guid in guids]
 
+    def clock(self) -> None:
+        return None
+
     def wait(self, timeout: timedelta) -> bool:
         return bool(self.reads)
 

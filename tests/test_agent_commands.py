@@ -6,7 +6,7 @@ import json
 import socket
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class There:
     people: tuple[Person, ...] = ()
     error: PermanentError | None = None
     name: str = "corp.example"
-    asked: list[bytes | None] = field(default_factory=list)
+    skew: timedelta = timedelta(0)
 
     def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
         if self.error:
@@ -56,6 +56,9 @@ class There:
 
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
         return [Person(anchor=SourceAnchor(guid), deleted=True) for guid in guids]
+
+    def clock(self) -> datetime:
+        return NOW + self.skew
 
     def wait(self, timeout: timedelta) -> bool:
         return True
@@ -120,12 +123,11 @@ def test_a_key_is_made_once_and_is_the_accounts_own(tmp_path: Path) -> None:
     assert Signer.load(path.read_bytes()).id == signer.id
 
 
-def lines(directory: There, skew: timedelta = timedelta(0)) -> dict[str, tuple[bool | None, str]]:
+def lines(directory: There) -> dict[str, tuple[bool | None, str]]:
     checked = examine(
         agent(StateFile(None, lambda: NOW), directory),
         signing=lambda: "key",
         queue=lambda: 0,
-        clock=lambda: NOW + skew,
     )
     return {line.part: (line.ok, line.hint) for line in checked}
 
@@ -150,7 +152,7 @@ def test_check_tells_each_part() -> None:
 def test_check_goes_on_after_what_fails_and_says_what_to_do() -> None:
     """A refused DirSync and a clock six minutes off are two lines, each with a hint."""
     refused = PermanentError(ErrorCode.DIRECTORY_RIGHTS, "no")
-    found = lines(There(error=refused), timedelta(minutes=-6))
+    found = lines(There(error=refused, skew=timedelta(minutes=-6)))
     assert found["DirSync and read"] == (False, refused.hint)
     assert found["clock"][0] is False
     assert found["clock"][1]

@@ -56,6 +56,9 @@ class LdifDirectory:
         people = {person.anchor.object_guid: person for page in self.changes(None) for person in page.people}
         return [people.get(guid, Person(anchor=SourceAnchor(guid), deleted=True)) for guid in guids]
 
+    def clock(self) -> None:
+        """A file has no clock of its own."""
+
     def wait(self, timeout: timedelta) -> bool:
         deadline = time.monotonic() + timeout.total_seconds()
         while self._seen and _version(self._stat()) == _version(self._seen):

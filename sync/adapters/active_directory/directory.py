@@ -108,6 +108,10 @@ class ActiveDirectory:
         """What `wait` waits for; None until it registered."""
         return self._notification
 
+    def clock(self) -> datetime:
+        """What time it is there (UTC). Raises what `changes` raises."""
+        return self._look()[1].clock
+
     def close(self) -> None:
         """Let go of both connections; the next use connects again."""
         self._unregister()

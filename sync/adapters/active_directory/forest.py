@@ -7,7 +7,7 @@ import json
 import select
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sync.adapters.active_directory.directory import ActiveDirectory
@@ -71,6 +71,10 @@ class Forest:
             woken, _, _ = select.select([*listening], [], [], timeout.total_seconds())
         heard = [listening[news].wait(timedelta(0)) for news in woken]  # each is drained, whichever tells first
         return any(heard)
+
+    def clock(self) -> datetime:
+        """What time it is in the first domain (UTC); Kerberos holds the others near it."""
+        return next(iter(self._domains.values())).clock()
 
     def close(self) -> None:
         """Let go of every domain's connections."""
