@@ -30,6 +30,8 @@ def _decode(value: object) -> object:
         raise ValueError("not base64 (RFC 4648, section 4)") from error
 
 
+_NUMBERS = range(-(2**63), 2**63)
+_Identity = Annotated[str, Field(strict=True)] | Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 _Base64 = Annotated[bytes, BeforeValidator(_decode)]
 
 
@@ -41,7 +43,7 @@ class Case(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str | int | None = None
+    id: _Identity | None = None
     value: _Base64
     attribute: Attribute = Attribute.USER_CERTIFICATE
     addresses: tuple[str, ...] | None = None
@@ -68,9 +70,9 @@ def validate_line(line: str | bytes, *, policy: Policy, now: datetime) -> dict[s
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
         told = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'line'}: {p['msg']}" for p in problems[:8])
-        return _refused(identity, ErrorCode.CASE_MALFORMED, told)
+        return refused_case(identity, told)
     except ValueError as error:
-        return _refused(identity, ErrorCode.CASE_MALFORMED, str(error))
+        return refused_case(identity, str(error))
     context = Context(
         now=case.at or now,
         trust=trust,
@@ -113,7 +115,9 @@ def _trust(anchors: tuple[bytes, ...], intermediates: tuple[bytes, ...]) -> Trus
     return TrustStore.of(anchors, intermediates)
 
 
-def _refused(identity: object, code: ErrorCode, detail: str) -> dict[str, object]:
-    told = identity if isinstance(identity, str | int) else None
-    finding = {"code": code, "level": Level.REFUSE, "detail": detail}
+def refused_case(identity: object, detail: str) -> dict[str, object]:
+    """A verdict for what is no case; an `identity` that is none (a fraction, a number without end) is left out."""
+    number = isinstance(identity, int) and not isinstance(identity, bool) and identity in _NUMBERS
+    finding = {"code": ErrorCode.CASE_MALFORMED, "level": Level.REFUSE, "detail": detail}
+    told = identity if isinstance(identity, str) or number else None
     return {"id": told, "accepted": False, "findings": [finding], "fingerprint": None}

@@ -184,3 +184,10 @@ def test_revocation_lists_are_named_on_the_command_line(tmp_path: Path) -> None:
     assert (revoked.returncode, "revoked" in revoked.stdout) == (1, True)
     assert call("validate", *common, "--revocation", "hard").returncode == 1
     assert call("validate", *common, "--revocation", "soft").returncode == 0
+
+
+def test_options_of_files_are_refused_beside_a_stream(files: dict[str, Path]) -> None:
+    """They would be left out in silence: every line brings its own."""
+    done = call("validate", "--jsonl", "--anchors", files["root.pem"])
+    assert done.returncode == 2
+    assert "every line brings its own" in " ".join(done.stderr.replace("│", " ").split())

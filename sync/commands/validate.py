@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,17 +11,20 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sync import wiring
-from sync.commands.output import AsJson, out, print_json
+from sync.commands.output import AsJson, err, out, print_json
 from sync.core.findings import EXPLANATIONS, Level
 from sync.core.judgement import Context, Verdict, judge
 from sync.core.person import Attribute
 from sync.core.policy import POLICIES, Revocation
 from sync.errors import ErrorCode, PermanentError
-from sync.validator import known_lists, validate_line, verdict_to_json
+from sync.validator import known_lists, verdict_to_json
+from sync.verdict_stream import answers
 
+_BROKEN_PIPE, _INTERRUPTED = 128 + 13, 128 + 2  # as a shell tells of SIGPIPE and SIGINT
 _LEVEL_STYLE = {Level.REFUSE: "red", Level.WARN: "yellow", Level.NOTE: "dim"}
 
 
@@ -50,12 +53,9 @@ def validate(
         raise typer.BadParameter(f"there is no policy pack {policy!r}; there are {', '.join(POLICIES)}")
     moment = at.replace(tzinfo=UTC) if at else wiring.now()
     if jsonl:
-        accepted = True
-        for line in sys.stdin.buffer:
-            verdict = validate_line(line, policy=POLICIES[policy], now=moment)
-            accepted &= bool(verdict["accepted"])
-            sys.stdout.write(json.dumps(verdict) + "\n")
-        raise typer.Exit(0 if accepted else 1)
+        if files or anchors or intermediates or crls or address:
+            raise typer.BadParameter("with --jsonl every line brings its own value, anchors, lists and addresses")
+        raise typer.Exit(_judge_stream(policy, moment))
     if not files or not anchors:
         raise typer.BadParameter("name at least one FILE, and --anchors FILE")
     trust = wiring.read_trust_store(anchors, intermediates or [])
@@ -83,6 +83,31 @@ def validate(
     else:
         _print_verdicts(verdicts)
     raise typer.Exit(0 if all(verdict.accepted for _, verdict in verdicts) else 1)
+
+
+def _judge_stream(policy: str, moment: datetime) -> int:
+    """Answer standard input line by line; the exit code is a shell's where the reader went away or Ctrl-C came."""
+    progress = Progress(
+        SpinnerColumn(), "{task.completed:,} judged, {task.fields[refused]:,} refused", TimeElapsedColumn(),
+        console=err, transient=True, disable=not err.is_terminal or out.is_terminal,
+    )  # fmt: skip
+    refused = 0
+    # A file object of its own: the thread that waits in it must not hold up Python's closing of `sys.stdin`.
+    stdin = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - a number, and left to that thread
+    try:
+        with progress:
+            task = progress.add_task("", total=None, refused=0)
+            for batch in answers(stdin, policy=policy, now=moment, processes=wiring.cores()):
+                sys.stdout.write(batch.text)
+                sys.stdout.flush()
+                refused += batch.count - batch.accepted
+                progress.update(task, advance=batch.count, refused=refused)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more at its end
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 1 if refused else 0
 
 
 def _print_verdicts(verdicts: list[tuple[str, Verdict]]) -> None:
