@@ -176,7 +176,8 @@ def test_revocation_lists_are_named_on_the_command_line(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     files = {name: tmp_path / name for name in contents}
-    common: list[str | Path] = ["--anchors", files["root.der"], "--intermediates", files["issuing.der"], *AT, files["alice.der"]]
+    trusted = ["--anchors", files["root.der"], "--intermediates", files["issuing.der"]]
+    common: list[str | Path] = [*trusted, *AT, files["alice.der"]]
     lists: list[str | Path] = ["--crls", files["root.crl"], "--crls"]
 
     assert call("validate", *common, *lists, files["good.crl"], "--revocation", "hard").returncode == 0
