@@ -416,7 +416,8 @@ class TestColdStart:
             [sys.executable, "-c", code], cwd=ROOT, env=example, capture_output=True, text=True, check=False
         )
 
-        assert (done.stdout.strip(), done.stderr) == ("[]", "")
+        warned = "the tenant is reached with a client secret: prefer a managed identity or a certificate\n"
+        assert (done.stdout.strip(), done.stderr) == ("[]", warned)
 
     def test_the_module_stays_small(self) -> None:
         """It unwraps and calls; what grows belongs to a use case."""
