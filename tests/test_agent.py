@@ -538,3 +538,45 @@ def test_asked_for_everything_it_reads_and_tells_everybody_again(site: Site) -> 
     assert agent.once().sent == 0
     assert isinstance(agent.directory, Script)
     assert agent.directory.asked == [None, b"full"]
+
+
+def test_doubt_outlasts_a_read_that_was_cut_off(site: Site) -> None:
+    """Whoever was not read yet may have been told something else by the other agent."""
+    site.agent([full(ALICE, BOB)]).once()
+    site.sent()
+    site.state.adopt(int(NOW.timestamp()) + 1, doubt=True)
+    agent = site.agent([])
+    assert isinstance(agent.directory, Script)
+    agent.directory.reads[:] = [[delta(ALICE), TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, "cut")], [delta(BOB)]]
+    with pytest.raises(TemporaryError):
+        agent.once()
+    assert agent.once().sent == 1
+    assert [event.person for event in site.sent()] == [ALICE, BOB]
+    assert not site.state.doubt()
+
+
+def test_a_full_import_misses_people_of_its_own_scope_only(site: Site) -> None:
+    """One domain read whole says nothing of another; a change without a scope leaves people where they are."""
+    north, south = replace(full(ALICE), scope="north"), replace(full(BOB), scope="south")
+    site.agent([replace(north, complete=False), south]).once()
+    renewed = replace(BOB, values=Values.of([b"b2"]))
+    site.agent([delta(renewed)]).once()
+    site.sent()
+    assert site.agent([replace(full(), scope="north")]).once().sent == 1
+    assert [(event.person.anchor, event.person.deleted) for event in site.sent()] == [(ALICE.anchor, True)]
+
+
+def test_what_a_cut_off_read_would_withdraw_waits_for_the_guard(site: Site) -> None:
+    """Five leavers in two reads, the first of them cut off, are five at once."""
+    people = crowd(5)
+    site.agent([full(*people)]).once()
+    site.sent()
+    gone = [replace(each, deleted=True) for each in people]
+    agent = site.agent([])
+    assert isinstance(agent.directory, Script)
+    cut: list[Page | SyncError] = [delta(*gone), TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, "cut")]
+    agent.directory.reads[:] = [cut, []]
+    with pytest.raises(TemporaryError):
+        agent.once()
+    assert agent.once().held == 5
+    assert site.sent() == []
