@@ -45,7 +45,7 @@ CONFIGURATION: Final = """\
     realm = {realm}
     workgroup = {domain}
     server role = active directory domain controller
-    server services = ldap
+    server services = {services}
     prefork children:ldap = 1
     ldb:nosync = true
     interfaces = {address}/8
@@ -65,7 +65,24 @@ CONFIGURATION: Final = """\
     tls keyfile = {directory}/private/tls/key.pem
     tls certfile = {directory}/private/tls/cert.pem
     tls cafile = {directory}/private/tls/ca.pem
-    ldap server require strong auth = yes
+    ldap server require strong auth = {strong_auth}
+"""
+
+KERBEROS: Final = """\
+[libdefaults]
+    default_realm = {realm}
+    dns_lookup_realm = false
+    dns_lookup_kdc = false
+    dns_canonicalize_hostname = false
+    rdns = false
+    udp_preference_limit = 1
+[realms]
+    {realm} = {{
+        kdc = {address}
+    }}
+[domain_realm]
+    .{domain} = {realm}
+    {domain} = {realm}
 """
 
 
@@ -75,16 +92,26 @@ class LabError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class DomainController:
-    """One running controller of the domain corp.example."""
+    """One running controller of the domain corp.example.
+
+    With `hosts`, a file in the form of /etc/hosts that it sees in the place of that, it also replicates.
+    """
 
     directory: Path
     address: str
+    name: str = NAME
+    hosts: Path | None = None
+    strong_auth: str = "yes"
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     base: ClassVar[str] = "DC=corp,DC=example"
-    fqdn: ClassVar[str] = f"{NAME}.{REALM}"
     administrator: ClassVar[str] = f"Administrator@{REALM}"
     password: ClassVar[str] = PASSWORD
+
+    @property
+    def fqdn(self) -> str:
+        """Its DNS name."""
+        return f"{self.name}.{REALM}"
 
     @property
     def ca_file(self) -> Path:
@@ -93,13 +120,15 @@ class DomainController:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, directory: Path, *, address: str | None = None) -> Iterator[Self]:
+    def start(
+        cls, directory: Path, *, address: str | None = None, hosts: Path | None = None, strong_auth: str = "yes"
+    ) -> Iterator[Self]:
         """Run a fresh controller in the empty folder `directory`, on `address` or a free one, until the block ends."""
-        controller = cls(directory=directory, address=address or free_address())
+        controller = cls(directory=directory, address=address or free_address(), hosts=hosts, strong_auth=strong_auth)
         _copy(snapshot(), directory)
         for folder in FOLDERS:
             (directory / folder).mkdir(parents=True, exist_ok=True)
-        controller._configure()
+        controller.configure()
         try:
             controller.run()
             yield controller
@@ -113,11 +142,16 @@ class DomainController:
         with (self.directory / "samba.out").open("ab") as output:
             # setpriv: when this Python dies, however it dies, the kernel ends the controller too.
             self._process = subprocess.Popen(
-                ("setpriv", "--pdeathsig", "TERM", "samba", "-F", "--no-process-group", "-s", str(self._smb_conf)),
+                (
+                    *seeing(self.hosts),
+                    *("setpriv", "--pdeathsig", "TERM"),
+                    *("samba", "-F", "--no-process-group", "-s", str(self.smb_conf)),
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, "KRB5_CONFIG": str(self.krb5_conf)},
             )
         deadline = time.monotonic() + timeout
         while not self._answers():
@@ -147,16 +181,30 @@ class DomainController:
             time.sleep(0.01)
 
     @property
-    def _smb_conf(self) -> Path:
+    def smb_conf(self) -> Path:
+        """Its configuration."""
         return self.directory / "etc/smb.conf"
 
-    def _configure(self) -> None:
-        self._smb_conf.write_text(
+    @property
+    def krb5_conf(self) -> Path:
+        """What tells Kerberos where the domain's keys are handed out: here."""
+        return self.directory / "etc/krb5.conf"
+
+    def configure(self) -> None:
+        """Write its configuration, with a certificate of a CA of its own."""
+        self.smb_conf.write_text(
             CONFIGURATION.format(
-                netbios=NAME.upper(), realm=REALM, domain=DOMAIN, address=self.address, directory=self.directory
+                netbios=self.name.upper(),
+                realm=REALM,
+                domain=DOMAIN,
+                address=self.address,
+                directory=self.directory,
+                strong_auth=self.strong_auth,
+                services="ldap, cldap, kdc, rpc, drepl" if self.hosts else "ldap",
             ),
             encoding="ascii",
         )
+        self.krb5_conf.write_text(KERBEROS.format(realm=REALM.upper(), domain=REALM, address=self.address))
         self._issue_certificate()
 
     def _issue_certificate(self) -> None:
@@ -189,6 +237,13 @@ class DomainController:
     def _last_words(self) -> str:
         logs = (self.directory / "samba.out", *sorted(self.directory.glob("log.*")))
         return "\n".join("\n".join(log.read_text(errors="replace").splitlines()[-20:]) for log in logs if log.exists())
+
+
+def seeing(hosts: Path | None) -> tuple[str, ...]:
+    """What stands before a command so that it sees `hosts` in the place of /etc/hosts, in a mount namespace."""
+    if hosts is None:
+        return ()
+    return ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))
 
 
 def snapshot() -> Path:

@@ -32,7 +32,7 @@ def credentials(user: str, keytab: Path, host: str) -> dict[str, Any]:
         "authentication": ldap3.SASL,
         "sasl_mechanism": ldap3.KERBEROS,
         "sasl_credentials": (host,),
-        "cred_store": {"client_keytab": str(keytab), "ccache": f"MEMORY:smime-sync-{host}"},
+        "cred_store": {"client_keytab": str(keytab), "ccache": f"MEMORY:smime-sync-{user}"},
     }
 
 

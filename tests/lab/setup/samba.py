@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,10 +37,14 @@ def install() -> str | None:
     if shutil.which("apt-get") is None:
         return "there is no apt-get here; install Samba's domain controller by hand"
     print(f"lab: installing {', '.join(PACKAGES)} (once, about 80 MB) ...", flush=True)
+    return packages(PACKAGES) or missing()
+
+
+def packages(names: Sequence[str]) -> str | None:
+    """Install packages of the distribution; returns the reason when that failed."""
     with _no_service_starts():
         _apt("update")  # a foreign source that fails here, and tells so, need not concern these packages
-        failure = _apt("install", "--yes", "--no-install-recommends", *PACKAGES)
-    return failure or missing()
+        return _apt("install", "--yes", "--no-install-recommends", *names)
 
 
 def _apt(*arguments: str) -> str | None:
