@@ -77,8 +77,9 @@ class Cmdlets(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """`anchors` and `intermediates` are our trust store; `lists` are revocation addresses by the CA's subject, beside
-    those that our CAs' certificates name; `fetch` gets one. `outside` is a mailbox that the role must not reach."""
+    """`anchors` and `intermediates` are our trust store; `lists` are revocation addresses by the CA's subject or
+    SHA-256, beside those that our CAs' certificates name; `fetch` gets one. `outside` is a mailbox that the role
+    must not reach."""
 
     token: Callable[[], str]
     cmdlets: Cmdlets
@@ -212,7 +213,9 @@ class Preflight:
     def _revocation(self, authority: Certificate) -> Iterator[Line]:
         """The list that this CA issues, from each address where one of its certificates, or the settings, says so."""
         check = f"revocation list of {authority.subject_text}"
-        addresses = dict.fromkeys(self.lists.get(authority.subject_text, ()))
+        names = {authority.subject_text, authority.fingerprint}
+        listed = {name.replace(":", "").lower(): urls for name, urls in self.lists.items()} | dict(self.lists)
+        addresses = dict.fromkeys(url for name in sorted(names) for url in listed.get(name, ()))
         for each in (*self.anchors, *self.intermediates):
             if each.issuer == authority.subject and each.fingerprint != authority.fingerprint:
                 addresses |= dict.fromkeys(_named(each))

@@ -567,7 +567,16 @@ def preflight(config: settings.CloudSettings, outside: str | None) -> Preflight:
     """What the tenant lets us do, and what surrounds it."""
     from sync.adapters.revocation_http import HttpFetcher
     from sync.preflight import Preflight
+    from sync.revocation_sources import read_sources
 
+    lists: dict[str, tuple[str, ...]] = {}
+    if config.revocation_sources is not None:
+        try:
+            sources = read_sources(config.revocation_sources.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            told = f"{config.revocation_sources}: {getattr(error, 'strerror', error)}"
+            raise PermanentError(ErrorCode.FILE_UNREADABLE, told) from error
+        lists = {each.issuer: (*each.crl, *each.delta) for each in sources}
     tokens = tenant_tokens(config)
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
     return Preflight(
@@ -576,9 +585,13 @@ def preflight(config: settings.CloudSettings, outside: str | None) -> Preflight:
         recipients=exchange_online(config),
         anchors=[each.certificate for each in trust.anchors],
         intermediates=[each.certificate for each in trust.intermediates],
-        fetch=HttpFetcher(ca_file=str(config.ca_file) if config.ca_file else None).fetch,
+        fetch=HttpFetcher(
+            private=config.revocation_private,
+            ca_file=str(config.ca_file) if config.ca_file else None,
+            max_bytes=config.revocation_max_megabytes << 20,
+        ).fetch,
         now=now,
-        lists={},
+        lists=lists,
         outside=outside,
     )
 

@@ -265,6 +265,14 @@ def test_a_revocation_list_that_does_not_serve(airfield: Airfield, spoil: str) -
     assert line.level is expected[1]
 
 
+def test_a_ca_named_by_its_fingerprint(airfield: Airfield) -> None:
+    """As the file of revocation sources may name it, in either spelling."""
+    mark = Certificate.parse(airfield.issuing.der).fingerprint
+    airfield.lists = {":".join(mark[place : place + 2].upper() for place in range(0, 64, 2)): [ISSUING_LIST]}
+
+    assert [line for line in airfield.lines() if line.level is not Level.OK] == []
+
+
 def test_a_passing_fault_is_told_and_the_rest_tried(airfield: Airfield) -> None:
     """A throttled check fails alone."""
     airfield.connection.tenant.faults.next(Fault.status(429, cmdlet="Get-MailUser"))

@@ -153,7 +153,7 @@ def test_preflight(tenant: Tenant, environment: dict[str, str], tmp_path: Path) 
 
 
 def test_workload_identity(tenant: Tenant, environment: dict[str, str], tmp_path: Path) -> None:
-    """The platform's token file is all that the application needs; without it the settings say what is missing."""
+    """The platform's token file is enough; without it the settings say what is missing. A list is out of reach."""
     del environment["SMIME_SYNC_CLIENT_SECRET"]
     environment["SMIME_SYNC_CREDENTIAL"] = "workload-identity"
     process = start(environment, tmp_path, "preflight", "--json")
@@ -164,10 +164,17 @@ def test_workload_identity(tenant: Tenant, environment: dict[str, str], tmp_path
     content = {"aud": "api://AzureADTokenExchange", "sub": "a workload", "exp": int(time.time()) + 600}
     (tmp_path / "token").write_text(jwt.encode(content, tenant.tokens.federated, algorithm="HS256") + "\n")
     environment["SMIME_SYNC_ASSERTION_FILE"] = str(tmp_path / "token")
+    sources = '[[source]]\nissuer = "CN=Example Root CA"\ncrl = ["http://127.0.0.1:1/root.crl"]\n'
+    (tmp_path / "sources.toml").write_text(sources)
+    environment["SMIME_SYNC_REVOCATION_SOURCES"] = str(tmp_path / "sources.toml")
     process = start(environment, tmp_path, "preflight", "--json")
     output, errors = process.communicate(timeout=120)
 
-    assert process.returncode == 0, errors
+    assert process.returncode == 1, errors
+    failed = [line for line in json.loads(output) if line["level"] == "fail"]
+    assert [(line["check"], "revocation-source" in line["detail"]) for line in failed] == [
+        ("revocation list of CN=Example Root CA", True)
+    ]
     assert json.loads(output)[0] == {
         "check": "token",
         "level": "ok",
