@@ -1,0 +1,183 @@
+"""The agent's own process against a Samba domain controller and Azurite: examined, then killed at random instants."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import ContainerClient
+
+from sync.adapters.storage_queue import StorageQueue
+from sync.core.event import Event
+from sync.core.person import Attribute
+from sync.opening import Opener
+from sync.signature import Signer, Verifier
+from tests.lab.administrator import Account, Administrator
+from tests.lab.azurite import Azurite
+from tests.lab.samba import DomainController
+from tests.test_cli import call
+
+pytestmark = pytest.mark.lab
+
+KILLS = int(os.environ.get("SMIME_SYNC_DRILL", "2"))
+CHANGES_A_KILL = 10
+PEOPLE = 15
+ROOT = Path(__file__).parents[1]
+CERTIFICATE = Attribute.USER_CERTIFICATE.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A directory's part, a queue, and an agent's settings for both, with everything set that can be."""
+
+    administrator: Administrator
+    unit: str
+    queue: StorageQueue
+    settings: dict[str, str]
+    opening: Opener
+
+    def sent(self) -> Iterator[Event]:
+        """All that lies on the queue, verified and taken away."""
+        while messages := self.queue.receive(32, timedelta(minutes=1)):
+            for message in messages:
+                self.queue.delete(message)
+                yield self.opening(message.body)
+
+
+@pytest.fixture
+def site(
+    azurite: Azurite, domain_controller: DomainController, administrator: Administrator, tmp_path: Path
+) -> Iterator[Site]:
+    name = f"drill-{uuid.uuid4().hex[:8]}"
+    unit = administrator.create_unit(name)
+    (tmp_path / "password").write_text("The-agents-0wn-password")
+    user = administrator.create_agent(f"a{name[-8:]}", "The-agents-0wn-password", unit=unit)
+    signer = Signer.generate()
+    (tmp_path / "agent.pem").write_bytes(signer.private_pem())
+    with ContainerClient.from_connection_string(azurite.connection_string, name) as container:
+        container.create_container()
+    queues = [StorageQueue.from_connection_string(azurite.connection_string, each) for each in (name, f"{name}-asked")]
+    for queue in queues:
+        queue.create()
+    with closing(queues[0]), closing(queues[1]):
+        yield Site(
+            administrator=administrator,
+            unit=unit,
+            queue=queues[0],
+            opening=Opener(verifier=Verifier.load(signer.public_pem()), required=True),
+            settings={
+                "SMIME_SYNC_STORAGE": azurite.connection_string,
+                "SMIME_SYNC_QUEUE": name,
+                "SMIME_SYNC_REQUESTS_QUEUE": f"{name}-asked",
+                "SMIME_SYNC_CLAIMS_CONTAINER": name,
+                "SMIME_SYNC_SIGNING_KEY_FILE": str(tmp_path / "agent.pem"),
+                "SMIME_SYNC_STATE_FILE": str(tmp_path / "agent.sqlite"),
+                "SMIME_SYNC_LDAP_HOSTS": domain_controller.address,
+                "SMIME_SYNC_LDAP_SERVER_NAME": domain_controller.fqdn,
+                "SMIME_SYNC_LDAP_USER": user,
+                "SMIME_SYNC_LDAP_PASSWORD_FILE": str(tmp_path / "password"),
+                "SMIME_SYNC_LDAP_CA_FILE": str(domain_controller.ca_file),
+                "SMIME_SYNC_LDAP_BASE": unit,
+                "SMIME_SYNC_GUARD_PEOPLE": "100000",
+                "SMIME_SYNC_GUARD_PERCENT": "100",
+                "SMIME_SYNC_POLL_SECONDS": "1",
+            },
+        )
+
+
+@contextmanager
+def running(site: Site) -> Iterator[subprocess.Popen[bytes]]:
+    """`smime-sync agent run`, killed with SIGKILL at the end of the block."""
+    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **site.settings}
+    with subprocess.Popen(
+        [sys.executable, "-m", "sync", "agent", "run"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_check_finds_all_well(site: Site) -> None:
+    """A line for each part, and exit 0; a wrong password is one line that fails, with a hint, and the rest goes on."""
+    done = call("agent", "check", **site.settings | {"SMIME_SYNC_LEASE_CONTAINER": site.settings["SMIME_SYNC_QUEUE"]})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "fail" not in done.stdout
+    (Path(site.settings["SMIME_SYNC_STATE_FILE"]).parent / "password").write_text("wrong")
+    done = call("agent", "check", **site.settings)
+    assert done.returncode == 1
+    assert "directory-credentials" in done.stdout
+    assert "messages wait" in done.stdout
+
+
+def test_killed_at_random_instants_nobody_is_missing(site: Site) -> None:
+    """The last event of each person on the queue, signed, is what the domain controller holds of them."""
+    chance = random.Random(20260601)
+    administrator = site.administrator
+    accounts: dict[str, Account] = {}
+    expected: dict[bytes, tuple[bytes, ...] | None] = {}
+    last: dict[bytes, Event] = {}
+    events = 0
+
+    def change(number: int) -> None:
+        name = f"p{chance.randrange(PEOPLE)}"
+        value = b"value " + str(number).encode()
+        account = accounts.get(name)
+        if account is None:
+            account = accounts[name] = administrator.create_person(
+                f"{name}x{number}", unit=site.unit, **{CERTIFICATE: [value]}
+            )
+            expected[account.guid] = (value,)
+        elif chance.random() < 0.15:
+            administrator.delete(accounts.pop(name))
+            expected[account.guid] = None
+        else:
+            values = () if chance.random() < 0.15 else (value,)
+            administrator.replace(account, {CERTIFICATE: values})
+            expected[account.guid] = values
+
+    def collect() -> None:
+        nonlocal events
+        for event in site.sent():
+            events += 1
+            guid = event.person.anchor.object_guid
+            if guid not in last or event.watermark >= last[guid].watermark:
+                last[guid] = event
+
+    def missing() -> list[bytes]:
+        return [guid for guid, values in expected.items() if not _same(last.get(guid), values)]
+
+    for kill in range(KILLS):
+        with running(site):
+            time.sleep(chance.random() * 2.5)  # from before its first line to in the midst of its work
+            for step in range(CHANGES_A_KILL):
+                change(kill * CHANGES_A_KILL + step)
+                time.sleep(chance.random() * 0.02)
+        collect()
+    with running(site) as survivor:
+        deadline = time.monotonic() + 120
+        while missing():
+            assert survivor.poll() is None
+            assert time.monotonic() < deadline, f"missing: {missing()}"
+            time.sleep(0.1)
+            collect()
+    sys.stdout.write(f"{KILLS} kills, {KILLS * CHANGES_A_KILL} changes, {events} events\n")
+
+
+def _same(event: Event | None, values: tuple[bytes, ...] | None) -> bool:
+    """Whoever came and went while nobody was looking need not have been told."""
+    if values is None:
+        return event is None or event.person.deleted
+    if event is None:
+        return not values
+    return not event.person.deleted and event.person.values.user_certificate == values
