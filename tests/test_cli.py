@@ -176,7 +176,7 @@ def test_revocation_lists_are_named_on_the_command_line(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     files = {name: tmp_path / name for name in contents}
-    trusted = ["--anchors", files["root.der"], "--intermediates", files["issuing.der"]]
+    trusted: list[str | Path] = ["--anchors", files["root.der"], "--intermediates", files["issuing.der"]]
     common: list[str | Path] = [*trusted, *AT, files["alice.der"]]
     lists: list[str | Path] = ["--crls", files["root.crl"], "--crls"]
 

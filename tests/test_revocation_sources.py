@@ -97,6 +97,10 @@ def test_what_was_revoked_is_withdrawn_once_the_list_is_due(office: Watched) -> 
     outcome = office.process(person("alice", alice))
     assert (outcome.status, codes(outcome)) == (Status.WRITTEN, ["revoked"])
     assert not office.held("alice")
+    remembered = office.record("alice").outcome
+    assert remembered is not None
+    assert remembered.policy == "private-ca 2026-01-01"
+    assert [finding.code for finding in remembered.findings] == [Code.NONE_PUBLISHABLE]
 
 
 def test_a_source_that_is_down_withdraws_nothing_and_publishes_nothing_new(office: Watched) -> None:

@@ -20,7 +20,7 @@ from sync.core.policy import Revocation
 from sync.core.revocation import Knowledge
 from sync.core.revocation_list import MalformedListError, RevocationList
 from tests.core.company import ALICE, Company
-from tests.mill import DAY, NOW, Authority, Issued
+from tests.mill import DAY, NOW, Authority, Issued, der, keys
 from tests.mill.extensions import Extension
 from tests.mill.revocation import Reason, crl, limited_to, ocsp_response
 
@@ -239,6 +239,16 @@ def test_lists_of_some_reasons_each_make_a_whole() -> None:
     assert found(judged(first, second)) == []
     revoking = crl(ISSUING, {SERIAL: Reason.key_compromise}, point=limited_to(reasons=some))
     assert found(judged(revoking)) == [Code.REVOKED]
+
+
+def test_a_list_whose_signed_part_names_another_algorithm_is_useless() -> None:
+    """RFC 5280, 5.1.1.2."""
+    inner, outer = (keys.signature_algorithm(ISSUING.key, digest) for digest in ("sha384", "sha256"))
+    for algorithm, expected in ((inner, [Code.REVOCATION_UNKNOWN]), (outer, [])):
+        times = (der.time(NOW - DAY), der.time(NOW + DAY))
+        tbs = der.sequence(der.integer(1), algorithm, ISSUING.name.public_bytes(), *times)
+        made = der.sequence(tbs, outer, der.bit_string(keys.sign(ISSUING.key, tbs, "sha256")))
+        assert found(judged(made)) == expected
 
 
 @pytest.mark.parametrize("where", ["extra", "entry_extra"])
