@@ -121,14 +121,9 @@ def _parse(der: bytes) -> RevocationList:
     entries = content(revoked) if revoked else b""
     starts, index = _indexed(entries)
     # 4
-    unusable = ""
-    if before[first - 2] != algorithm:
-        unusable = "its signed part names another signature algorithm"
     critical = sorted(oid for oid, each in extensions.items() if each.critical and oid not in _KNOWN_EXTENSIONS)
     unknown = [f"the critical extension {oid}" for oid in critical]
     unknown += _unknown_in_entries(entries, starts, around)
-    if unknown:
-        unusable = f"it has {unknown[0]}, which is not known here"
     return RevocationList(
         issuer=before[first - 1],
         this_update=rest.last_update_utc,
@@ -137,7 +132,7 @@ def _parse(der: bytes) -> RevocationList:
         base=delta.value.crl_number if delta and isinstance(delta.value, x509.DeltaCRLIndicator) else None,
         point=point.value if point and isinstance(point.value, x509.IssuingDistributionPoint) else None,
         scope=point.value.public_bytes() if point else b"",
-        unusable=unusable,
+        unusable=f"it has {unknown[0]}, which is not known here" if unknown else "",
         seal=Seal.of(rest, tbs),
         count=len(index),
         _entries=entries,
