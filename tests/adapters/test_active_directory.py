@@ -307,6 +307,52 @@ class TestScope:
         )
         assert "OU=Nowhere" in error.message
 
+    def test_a_deletion_is_seen_whatever_the_filter_says(self, stage: SambaStage) -> None:
+        """A tombstone has lost department: DirSync is not asked by it, only who is in scope is."""
+        guid = stage.add("yolanda", department=["Sales"], userCertificate=[FIRST])
+        other = stage.add("zacharias", userCertificate=[FIRST])
+        with contextlib.closing(stage.open(filter_="(department=Sales)")) as directory:
+            (follower := Follower()).follow(directory)
+            assert guid in follower.people
+            assert other not in follower.people
+            stage.delete(guid)
+            follower.follow(directory)
+            assert follower.people[guid].deleted
+
+    def test_members_of_an_excluded_group_are_out_of_scope(self, stage: SambaStage) -> None:
+        """Nested ones too; whoever joins is out with the next change of theirs."""
+        inside = stage.add("adele", userCertificate=[FIRST])
+        joining = stage.add("benno", userCertificate=[FIRST])
+        inner = stage.administrator.create_group(f"inner{next(_names)}", stage.unit, stage.accounts[inside].dn)
+        outer = stage.administrator.create_group(f"outer{next(_names)}", stage.unit, inner.dn)
+        with contextlib.closing(stage.open(excluded_groups=(outer.dn,))) as directory:
+            (follower := Follower()).follow(directory)
+            assert inside not in follower.people
+            assert follower.here(joining)
+            stage.administrator.add_value(outer, "member", stage.accounts[joining].dn)
+            stage.replace(joining, "mail", ["benno@example.com"])
+            follower.follow(directory)
+            assert follower.people[joining].deleted
+
+    def test_an_excluded_group_that_is_not_there_is_a_wrong_setting(self, stage: SambaStage) -> None:
+        """Else nobody would be excluded, without a word."""
+        group = f"CN=Nobody,{stage.controller.base}"
+        error = refused(lambda: read(stage.open(excluded_groups=(group,))), PermanentError, ErrorCode.SETTINGS_INVALID)
+        assert group in error.message
+
+    def test_contacts_come_by_setting(self, stage: SambaStage) -> None:
+        """With their certificates; without an account there is nothing that could be disabled."""
+        guid = stage.administrator.create_contact(f"partner{next(_names)}", stage.unit, userCertificate=[FIRST]).guid
+        with contextlib.closing(stage.open()) as directory:
+            (follower := Follower()).follow(directory)
+            assert guid not in follower.people
+        with contextlib.closing(stage.open(contacts=True)) as directory:
+            (follower := Follower()).follow(directory)
+            contact = follower.here(guid)
+            assert contact is not None
+            assert contact.enabled
+            assert contact.values == Values.of([FIRST])
+
     def test_a_filter_that_is_none_is_a_wrong_setting(self, stage: SambaStage) -> None:
         """ldap3's own complaint is not let through."""
         refused(lambda: read(stage.open(filter_="(objectClass=user")), PermanentError, ErrorCode.SETTINGS_INVALID)
@@ -477,6 +523,15 @@ class TestTls:
             lambda: read(stage.open(ca_file=stranger, start_tls=start_tls)), PermanentError, ErrorCode.DIRECTORY_TLS
         )
         assert "certificate" in error.message
+
+    def test_an_expired_certificate_is_told_so(self, own_stage: SambaStage) -> None:
+        """In OpenSSL's own word, and the password stays unsaid."""
+        controller = own_stage.controller
+        controller.stop()
+        controller.issue_certificate(expired=True)
+        controller.run(verify=False)
+        error = refused(lambda: read(own_stage.open()), PermanentError, ErrorCode.DIRECTORY_TLS)
+        assert "expired" in error.message
 
     def test_the_system_roots_stand_in_for_a_ca_file(self, stage: SambaStage) -> None:
         """They do not know the test CA."""

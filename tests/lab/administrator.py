@@ -77,6 +77,20 @@ class Administrator:
         self._insist(f"create {dn}")
         return Account(dn=dn, guid=self._read(dn, "objectGUID"))
 
+    def create_contact(self, name: str, unit: str, **attributes: object) -> Account:
+        """Create a contact: an address without an account."""
+        dn = f"CN={escape_rdn(name)},{unit}"
+        self._connection.add(dn, "contact", attributes)
+        self._insist(f"create {dn}")
+        return Account(dn=dn, guid=self._read(dn, "objectGUID"))
+
+    def create_group(self, name: str, unit: str, *members: str) -> Account:
+        """Create a global security group with these DNs as its members."""
+        dn = f"CN={escape_rdn(name)},{unit}"
+        self._connection.add(dn, "group", {"sAMAccountName": name, "member": list(members)})
+        self._insist(f"create {dn}")
+        return Account(dn=dn, guid=self._read(dn, "objectGUID"))
+
     def replace(self, account: Account, attributes: Mapping[str, Iterable[bytes | str]]) -> None:
         """Replace all values of each attribute named; an empty list removes it. One modify, so one change."""
         changes = {name: [(ldap3.MODIFY_REPLACE, list(values))] for name, values in attributes.items()}
@@ -147,6 +161,13 @@ class Administrator:
         change = {DESCRIPTOR: [(ldap3.MODIFY_REPLACE, [descriptor])]}
         self._connection.modify(dn, change, controls=_descriptor_controls(part))
         self._insist(f"set owner or rights of {dn}")
+
+    def values(self, base: str, filter_: str, attribute: str) -> dict[str, bytes]:
+        """The first value of one attribute of whatever matches under `base`, by DN."""
+        self._connection.search(base, filter_, attributes=[attribute])
+        self._insist(f"search {base}")
+        found = [entry for entry in self._connection.response if entry["type"] == "searchResEntry"]
+        return {entry["dn"]: entry["raw_attributes"][attribute][0] for entry in found}
 
     def _read(self, dn: str, attribute: str) -> bytes:
         self._connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=[attribute])
