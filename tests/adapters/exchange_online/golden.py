@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -13,9 +15,11 @@ from urllib.parse import parse_qsl
 import requests
 
 from sync.adapters.entra import Certificate, ClientSecret, TokenSource
-from sync.adapters.exchange_online import AnswerFormat, Clearing, Encoding
+from sync.adapters.exchange_online import AnswerFormat, Clearing, Codec, Encoding, ExchangeOnline
+from sync.adapters.probe_files import KeptValues
 from sync.core.person import Attribute
 from sync.core.recipient import Recipient, RecipientKind
+from sync.prober import MANY, Prober, Wire
 from tests.adapters.exchange_online.connection import DETAILS, Connection
 from tests.lab.tenant import Call, Tenant
 
@@ -97,6 +101,27 @@ def _all(connection: Connection) -> None:
     list(connection.recipients.all())
 
 
+def _probe(connection: Connection) -> None:
+    """Where only the default binds; read in one format, to keep the file short."""
+
+    def connect(wire: Wire) -> ExchangeOnline:
+        codec = Codec(encoding=Encoding(wire.write_encoding), clearing=Clearing(wire.write_clearing))
+        return ExchangeOnline(connection.reading(AnswerFormat(wire.read_format)).api, codec)
+
+    with tempfile.TemporaryDirectory() as folder:
+        Prober(
+            connect=connect,
+            read_formats=(AnswerFormat.JSON,),
+            encodings=tuple(Encoding),
+            clearings=tuple(Clearing),
+            throwaways=[bytes([0x30, 0x03, 0x02, 0x01, number]) for number in range(MANY)],
+            blob=bytes([0x30, 0x03, 0x06, 0x01, 0x2A]),
+            kept=KeptValues(Path(folder)),
+            pause=lambda _: None,
+            shielded=contextlib.nullcontext,
+        ).probe("ada@corp.example", apply=True)
+
+
 def _token(certificate: bool) -> Callable[[Connection], None]:
     def act(connection: Connection) -> None:
         tenant = connection.tenant
@@ -126,6 +151,7 @@ SCENARIOS: Mapping[str, Callable[[Connection], None]] = {
     "clear-empty-base64": _clear(Encoding.BASE64, Clearing.EMPTY),
     "read-batch": _batch,
     "read-all": _all,
+    "probe": _probe,
     "token-secret": _token(certificate=False),
     "token-certificate": _token(certificate=True),
 }
