@@ -6,7 +6,6 @@ cloud is away; `limit` bounds the file besides.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import weakref
@@ -17,29 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sync.core.identity import SourceAnchor, Watermark
+from sync.adapters.agent_state.identity import identity_of, person_from
+from sync.adapters.agent_state.schema import prepare
+from sync.core.identity import Watermark
 from sync.core.news import Told
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.ports import Condition, Held, Letter
 
-_APPLICATION: Final = 0x534D4153  # "SMAS": this is an agent's state file and nothing else
-_VERSION: Final = 2
-_SCHEMA: Final = """
-CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB,
-    doubt INTEGER NOT NULL DEFAULT 0, alarm_since TEXT);
-CREATE TABLE people (guid BLOB PRIMARY KEY, anchor TEXT NOT NULL, state_hash TEXT NOT NULL, deleted INTEGER NOT NULL,
-    holds INTEGER NOT NULL, scope TEXT NOT NULL, import INTEGER NOT NULL, identity TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX people_anchor ON people (anchor);
-CREATE INDEX people_holding ON people (guid) WHERE holds;
-CREATE TABLE outbox (epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, anchor TEXT NOT NULL UNIQUE,
-    held INTEGER NOT NULL, guid BLOB NOT NULL, identity TEXT NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (epoch, sequence));
-CREATE INDEX outbox_held ON outbox (anchor) WHERE held;
-CREATE TABLE imports (scope TEXT PRIMARY KEY, number INTEGER NOT NULL, open INTEGER NOT NULL, read INTEGER NOT NULL,
-    last INTEGER NOT NULL);
-CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)
-"""
 _PIECE: Final = 500
 _PAGE_BYTES: Final = 4096
 
@@ -66,48 +50,9 @@ class StateFile:
             if limit_mb is not None:
                 self._connection.execute(f"PRAGMA max_page_count = {limit_mb * 1024 * 1024 // _PAGE_BYTES}")
             with self._transaction() as connection:
-                self._prepare(connection)
+                prepare(connection, self._name, self._now())
         except sqlite3.Error as error:
             raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{self._name}: {error}") from error
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if application == _APPLICATION and version == _VERSION:
-            return
-        if application != 0 or version > 1 or (tables and not {"agent", "sent"} <= tables):
-            raise PermanentError(
-                ErrorCode.FILE_UNREADABLE, f"{self._name} is of version {application:x}.{version}, not {_VERSION}"
-            )
-        if tables:
-            self._migrate(connection, tables)
-        else:
-            _create(connection)
-            # A new file starts a later epoch than a lost one had, so that its events are not taken for old.
-            connection.execute(
-                "INSERT INTO agent (epoch, next_sequence) VALUES (?, 1)", (int(self._now().timestamp()),)
-            )
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-
-    def _migrate(self, connection: sqlite3.Connection, tables: set[str]) -> None:
-        """From version 1, which had neither outbox nor marks and shared its file with the embedded default."""
-        epoch, sequence, checkpoint = connection.execute(
-            "SELECT epoch, next_sequence, checkpoint FROM agent"
-        ).fetchone()
-        old = connection.execute("SELECT guid, state_hash, deleted, identity FROM sent").fetchall()
-        for table in tables:
-            connection.execute(f'DROP TABLE "{table}"')
-        _create(connection)
-        connection.execute(
-            "INSERT INTO agent (epoch, next_sequence, checkpoint) VALUES (?, ?, ?)", (epoch, sequence, checkpoint)
-        )
-        for guid, state_hash, deleted, identity in old:
-            anchor = _person(identity).anchor.immutable_id
-            # Whether somebody held certificates was not kept: assume it, so that the guard errs towards asking.
-            row = (bytes.fromhex(guid), anchor, state_hash, deleted, not deleted, "", 0, identity)
-            connection.execute("INSERT INTO people VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def close(self) -> None:
         """Close the file."""
@@ -128,7 +73,7 @@ class StateFile:
             columns = "guid, identity, deleted, state_hash, holds"
             query = f"SELECT {columns} FROM people WHERE guid IN ({_marks(piece)})"  # noqa: S608 - question marks
             for guid, identity, deleted, state_hash, holds in self._rows(query, *piece):
-                person = replace(_person(identity), deleted=bool(deleted))
+                person = replace(person_from(identity), deleted=bool(deleted))
                 found[guid] = Told(person=person, state_hash=state_hash, holds=bool(holds))
         return found
 
@@ -184,7 +129,7 @@ class StateFile:
             "(SELECT number FROM imports WHERE scope = ?) ORDER BY guid LIMIT ?"
         )
         while piece := self._rows(query, after, scope, scope, _PIECE):
-            yield from (_person(identity) for _, identity in piece)
+            yield from (person_from(identity) for _, identity in piece)
             after = piece[-1][0]
 
     def end_import(self, scope: str, checkpoint: bytes) -> None:
@@ -232,7 +177,7 @@ class StateFile:
             limit,
         )
         return [
-            Letter(person=_person(identity), watermark=Watermark(epoch, sequence), body=body)
+            Letter(person=person_from(identity), watermark=Watermark(epoch, sequence), body=body)
             for epoch, sequence, identity, body in rows
         ]
 
@@ -321,11 +266,6 @@ class StateFile:
         return self._rows(query)[0][0]
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
-
-
 def _marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
@@ -336,7 +276,7 @@ def _import_number(connection: sqlite3.Connection, scope: str) -> int:
 
 
 def _tell(connection: sqlite3.Connection, letter: Letter, scope: str, number: int) -> None:
-    person, identity = letter.person, _identity(letter.person)
+    person, identity = letter.person, identity_of(letter.person)
     guid, anchor = person.anchor.object_guid, person.anchor.immutable_id
     holds = bool(person.values) and not person.deleted
     connection.execute(
@@ -352,31 +292,4 @@ def _tell(connection: sqlite3.Connection, letter: Letter, scope: str, number: in
     connection.execute(
         "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)",
         (letter.watermark.epoch, letter.watermark.sequence, anchor, held, guid, identity, letter.body),
-    )
-
-
-def _identity(person: Person) -> str:
-    """Who a person was, for the day on which the directory no longer says so."""
-    consistency_guid = person.anchor.consistency_guid
-    return json.dumps(
-        {
-            "object_guid": person.anchor.object_guid.hex(),
-            "consistency_guid": consistency_guid.hex() if consistency_guid else None,
-            "user_principal_name": person.user_principal_name,
-            "mail": person.mail,
-            "proxy_addresses": person.proxy_addresses,
-        }
-    )
-
-
-def _person(identity: str) -> Person:
-    known = json.loads(identity)
-    consistency_guid = known["consistency_guid"]
-    return Person(
-        anchor=SourceAnchor(
-            bytes.fromhex(known["object_guid"]), bytes.fromhex(consistency_guid) if consistency_guid else None
-        ),
-        user_principal_name=known["user_principal_name"],
-        mail=known["mail"],
-        proxy_addresses=tuple(known["proxy_addresses"]),
     )
