@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import idna
 
@@ -61,6 +62,7 @@ class Mailbox:
         return self.text
 
 
+@lru_cache(maxsize=1024)  # a judgement asks twice for each, a person's certificates bear the same ones
 def rfc822_name(text: str) -> Mailbox:
     """Read an rfc822Name or an emailAddress (RFC 5280, 4.2.1.6; RFC 5321, 4.1.2). Raises MalformedMailboxError.
 

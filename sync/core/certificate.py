@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -155,23 +156,24 @@ class Certificate:
                 return ()
         return tuple(value for attribute in attributes if isinstance(value := attribute.value, str))
 
+    # An extension that could be read is of the type of its OID. It is not asked for: these are abstract classes, which
+    # take a microsecond for each answer, and the rules ask twenty times.
+
     @property
     def basic_constraints(self) -> x509.BasicConstraints | None:
         """RFC 5280, 4.2.1.9."""
-        value = self.extensions.get(extensions.BASIC_CONSTRAINTS)
-        return value if isinstance(value, x509.BasicConstraints) else None
+        return cast("x509.BasicConstraints | None", self.extensions.get(extensions.BASIC_CONSTRAINTS))
 
     @property
     def key_usage(self) -> x509.KeyUsage | None:
         """RFC 5280, 4.2.1.3."""
-        value = self.extensions.get(extensions.KEY_USAGE)
-        return value if isinstance(value, x509.KeyUsage) else None
+        return cast("x509.KeyUsage | None", self.extensions.get(extensions.KEY_USAGE))
 
     @property
     def purposes(self) -> tuple[str, ...] | None:
         """The OIDs of the extended key usage (RFC 5280, 4.2.1.12); None when it is absent."""
-        value = self.extensions.get(extensions.EXTENDED_KEY_USAGE)
-        return tuple(usage.dotted_string for usage in value) if isinstance(value, x509.ExtendedKeyUsage) else None
+        usages = cast("x509.ExtendedKeyUsage | None", self.extensions.get(extensions.EXTENDED_KEY_USAGE))
+        return tuple(usage.dotted_string for usage in usages) if usages is not None else None
 
 
 def _parse(der: bytes) -> Certificate:

@@ -84,7 +84,7 @@ class Policy:
     @property
     def label(self) -> str:
         """The pack and its date, as a verdict names them."""
-        return f"{self.name} {self.date:%Y-%m-%d}"
+        return f"{self.name} {self.date}"
 
     def longest_validity(self, issued: datetime) -> int | None:
         """The days that a certificate of this day may be valid; None where nothing limits them."""

@@ -242,7 +242,7 @@ def read_mailboxes(certificate: Certificate, *, subject_email: bool) -> tuple[tu
     The subject's emailAddress counts only where the subject alternative name can be read and has no mail name at all,
     good or bad.
     """
-    named = [
+    named: list[tuple[Callable[[str], Mailbox], str]] = [
         *((rfc822_name, text) for text in certificate.rfc822_names),
         *((smtp_utf8_mailbox, text) for text in certificate.utf8_mailboxes),
     ]
