@@ -23,6 +23,7 @@ from sync.core.chain_rules import chain_findings
 from sync.core.codes import Code
 from sync.core.findings import Finding
 from sync.core.known_paths import KnownPaths
+from sync.core.name_constraints import excluded_mailboxes
 from sync.core.policy import Policy
 from sync.core.refusals import refusal
 
@@ -188,7 +189,10 @@ class _Search:
         except crypto.X509StoreContextError as error:
             return Path(findings=(self._refusal(error),))
         authorities = tuple(self.pool.by_fingerprint[_fingerprint(each)] for each in chain[1:])
-        findings = tuple(chain_findings(authorities, self.policy, self.now))
+        findings = (
+            *chain_findings(authorities, self.policy, self.now),
+            *excluded_mailboxes(self.leaf.certificate, authorities, self.policy),
+        )
         return Path(authorities=authorities if not findings else (), findings=findings)
 
     def paths(self) -> tuple[list[tuple[Authority, ...]], bool]:

@@ -16,9 +16,11 @@ _UNHANDLED_CRITICAL_EXTENSION = 34
 _INVALID_CA = 79
 _CODES: Mapping[int, Code] = MappingProxyType(
     {
+        1: Code.CHAIN_BUDGET,  # "unspecified": more than 2**20 comparisons of name constraints with names
         4: Code.CHAIN_SIGNATURE,  # the signature cannot be decrypted
         6: Code.CHAIN_SIGNATURE,  # the issuer's public key cannot be decoded
         7: Code.CHAIN_SIGNATURE,
+        17: Code.CHAIN_BUDGET,  # out of memory
         18: Code.CHAIN_UNTRUSTED,  # the leaf is self-signed
         19: Code.CHAIN_UNTRUSTED,  # a self-signed certificate that is no anchor
         22: Code.CHAIN_BUDGET,  # too long

@@ -38,22 +38,6 @@ def company() -> Company:
     return Company()
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What OpenSSL is asked: pyOpenSSL's own class, watched."""
-    from OpenSSL import crypto
-
-    asked: list[object] = []
-    real = crypto.X509StoreContext.get_verified_chain
-
-    def watched(self: crypto.X509StoreContext) -> Any:
-        asked.append(self)
-        return real(self)
-
-    monkeypatch.setattr(crypto.X509StoreContext, "get_verified_chain", watched)
-    return asked
-
-
 def issue(issuing: Authority, **options: Any) -> bytes:
     addresses = options.pop("addresses", (ALICE,))
     return issuing.issue(*addresses, **{"key": "ec256", "subject": "alice", **options}).der

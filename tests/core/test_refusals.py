@@ -20,7 +20,8 @@ ALICE = Certificate.parse(Mill().root(key="ec256").issue("alice@corp.example", k
         (34, 1, Code.CHAIN_CRITICAL_EXT),
         (22, 3, Code.CHAIN_BUDGET),
         (47, 0, Code.NC_NOT_PERMITTED),
-        (17, 0, Code.CHAIN_UNTRUSTED),
+        (1, 0, Code.CHAIN_BUDGET),
+        (17, 0, Code.CHAIN_BUDGET),
         (9_999, 0, Code.CHAIN_UNTRUSTED),
     ],
 )
