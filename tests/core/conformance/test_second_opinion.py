@@ -7,6 +7,7 @@ too, but what the other engine knows nothing of only warns.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,7 +27,7 @@ from tests.core.company import refusals
 from tests.core.conformance.chains import OF_A_CA, OF_A_LEAF, Chain, chains
 from tests.mill import NOW
 
-_COUNT, _SEED = 1_000, 5280
+_COUNT, _SEED = 1_000 * int(os.environ.get("SMIME_SYNC_DRILL", "1")), 5280
 _OF_PEOPLE = (Code.KEY_CURVE, Code.MAILBOX_NONE)
 _POLICY = replace(PRIVATE_CA, levels=dict.fromkeys(_OF_PEOPLE, Level.WARN))
 
