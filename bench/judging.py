@@ -30,7 +30,7 @@ _KINDS: tuple[KeyKind, ...] = ("rsa2048", "ec256")
 _ADDRESS = "alice@corp.example"
 _NOTE = (
     "A good certificate below an issuing CA and a root. The floor reads it and verifies its one signature. Ours is the "
-    "whole verdict with every rule, one person's addresses included; the first of a trust store finds the issuer's path. "
+    "whole verdict with every rule, addresses included; the first one of a trust store finds the issuer's path. "
     "pyhanko-certvalidator and openssl look for a path and know nothing of the rules for people; the former gets a new "
     "context each time, since it remembers what it has validated, with its roots read before. The stream is "
     f"`smime-sync validate --jsonl` on {LINES:,} cases of 200 certificates, start and JSON included, "

@@ -60,12 +60,17 @@ def read(parsed: x509.Certificate, encoded: bytes) -> Extensions:
         together = parsed.extensions
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return _read_one_by_one(parsed, encoded)
-    values = {extension.oid.dotted_string: extension.value for extension in together}
+    values: dict[str, x509.ExtensionType] = {}
+    critical = []
+    for extension in together:
+        values[oid := extension.oid.dotted_string] = extension.value
+        if extension.critical:
+            critical.append(oid)
     names = values.get(SUBJECT_ALT_NAME)
     mailboxes = _mailboxes(names) if isinstance(names, x509.SubjectAlternativeName) else ((), ())
     return Extensions(
         oids=tuple(values),
-        critical=frozenset(extension.oid.dotted_string for extension in together if extension.critical),
+        critical=frozenset(critical),
         values=values,
         malformed={},
         rfc822_names=mailboxes[0],
@@ -74,12 +79,14 @@ def read(parsed: x509.Certificate, encoded: bytes) -> Extensions:
 
 
 def _mailboxes(names: x509.SubjectAlternativeName) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    utf8 = (
-        _utf8_string(name.value)
-        for name in names.get_values_for_type(x509.OtherName)
-        if name.type_id.dotted_string == SMTP_UTF8_MAILBOX
-    )
-    return tuple(names.get_values_for_type(x509.RFC822Name)), tuple(utf8)
+    rfc822, utf8 = [], []
+    for name in names:
+        match name:
+            case x509.RFC822Name():
+                rfc822.append(name.value)
+            case x509.OtherName() if name.type_id.dotted_string == SMTP_UTF8_MAILBOX:
+                utf8.append(_utf8_string(name.value))
+    return tuple(rfc822), tuple(utf8)
 
 
 def _read_one_by_one(parsed: x509.Certificate, encoded: bytes) -> Extensions:
