@@ -185,6 +185,17 @@ def test_a_write_that_is_not_refused(airfield: Airfield, outside: str | None, le
     assert all(entry.writes == 0 for entry in airfield.connection.tenant.objects.all(None))
 
 
+def test_a_mailbox_outside_that_says_nothing_of_the_scope(airfield: Airfield) -> None:
+    """Refused, but since the directory owns it: that proves nothing of the role."""
+    airfield.connection.tenant.add_mailbox("synchronised@corp.example", directory_synchronised=True)
+    airfield.outside = "synchronised@corp.example"
+
+    line = airfield.line("a write outside the scope")
+
+    assert line.level is Level.WARN
+    assert "on-premises-mastered" in line.detail
+
+
 def test_a_role_without_a_scope(airfield: Airfield) -> None:
     """The mailbox outside takes the write, and keeps what it holds."""
     airfield.connection.tenant.roles.scoped = False

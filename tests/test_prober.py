@@ -246,6 +246,26 @@ def test_an_interruption(bench: Bench, moment: str) -> None:
     assert bench.guarded == 1
 
 
+def test_an_interruption_where_reads_lag(bench: Bench) -> None:
+    """A replica that still shows the old values is no proof that nothing has to be restored."""
+    mailbox(bench)
+    bench.tenant.behaviour.lag = 2
+    bench.interrupt_at = "writing as base64"
+    bench.tenant.behaviour.binds = {Encoding.ELEMENT_BASE64}
+    connect = bench.connect
+
+    def read_once(wire: Wire) -> ExchangeOnline:
+        # The write's own read-back does not use the lag up: it is taken for stale for ever.
+        bench.tenant.recipient(ADDRESS).stale += 2 if bench.writes else 0
+        return connect(wire)
+
+    bench.connect = read_once  # type: ignore[method-assign]
+    with pytest.raises((KeyboardInterrupt, PermanentError)):
+        bench.probe()
+
+    assert bench.held == HELD
+
+
 @pytest.mark.parametrize("number", [0, 1, 2, 5])
 def test_an_error_in_the_middle(bench: Bench, number: int) -> None:
     """An answer that nobody understands, at whatever write: restored."""
@@ -333,7 +353,9 @@ def test_the_transcript_tells_nothing_personal(bench: Bench, json_bytes: bool) -
     bench.tenant.behaviour.bytes_in_json = json_bytes
     bench.tenant.faults.next(Fault.status(429, cmdlet="Set-Mailbox", Retry_After="3"))
     bench.tenant.faults.next(
-        Fault.exception(400, "System.X", "mailbox 'Probe Mailbox' of probe.mailbox@corp.example", cmdlet="Set-Mailbox")
+        Fault.exception(
+            400, "System.X", "'Probe Mailbox' of probe.mailbox@corp.example, boss@corp.example", cmdlet="Set-Mailbox"
+        )
     )
     bench.probe()
 
