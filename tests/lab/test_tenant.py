@@ -15,7 +15,8 @@ from sync.adapters.entra import ClientSecret, Cloud, TokenSource
 from sync.adapters.exchange_online import AdminApi, Clearing, Encoding, ExchangeOnline
 from sync.core.person import Attribute
 from sync.core.recipient import Recipient, RecipientKind
-from tests.lab.tenant import Tenant
+from tests.lab.tenant import Tenant, Weather
+from tests.lab.tenant.faults import STORMS
 from tests.lab.tenant.objects import Entry
 
 pytestmark = pytest.mark.lab
@@ -261,6 +262,92 @@ class TestPages:
     def test_with_another_body(self, post: Post, link: str) -> None:
         """It belongs to its cmdlet."""
         assert post(command("Get-Mailbox", {"ResultSize": "Unlimited"}), url=link).status_code == 400
+
+
+class TestWeather:
+    """What a busy tenant does, drawn with a seed or counted."""
+
+    def test_the_same_seed_brings_the_same_weather(self) -> None:
+        """About as often as asked, and every kind of it."""
+        first, second, other = (Weather(faulty=0.3, seed=seed) for seed in (7, 7, 8))
+
+        drawn = [first.draw(len(STORMS)) for _ in range(1000)]
+
+        assert drawn == [second.draw(len(STORMS)) for _ in range(1000)]
+        assert drawn != [other.draw(len(STORMS)) for _ in range(1000)]
+        assert 200 < first.met < 400
+        assert set(drawn) == {None, *range(len(STORMS))}
+
+    def test_it_strikes(self, tenant: Tenant, post: Post, ada: Entry) -> None:
+        """Every request, where it is certain; token requests are left alone."""
+        tenant.weather.faulty = 1.0
+        tenant.weather.seed = 3
+        met = 0
+        for _ in range(20):
+            try:
+                met += post(command("Get-Mailbox", {"Identity": ada.id}), X_CmdletName="Get-Mailbox").status_code != 200
+            except requests.ConnectionError:
+                met += 1
+
+        assert tenant.weather.met == 20
+        assert met >= 14  # one kind in eight is only slow
+
+    def test_a_budget(self, tenant: Tenant, post: Post, ada: Entry) -> None:
+        """429 with Retry-After beyond it; without one where the tenant names none."""
+        tenant.budget.cmdlets, tenant.budget.seconds, tenant.budget.retry_after = 2, 3600.0, 9
+        answers = [post(command("Get-Mailbox", {"Identity": ada.id})) for _ in range(3)]
+
+        assert [each.status_code for each in answers] == [200, 200, 429]
+        assert answers[2].headers["Retry-After"] == "9"
+        tenant.budget.retry_after = None
+        assert "Retry-After" not in post(command("Get-Mailbox", {"Identity": ada.id})).headers
+
+    def test_provisioning(self, tenant: Tenant, post: Post) -> None:
+        """A new mailbox is not found at first."""
+        tenant.behaviour.provisioning = 2
+        eve = tenant.add_mailbox("eve@corp.example")
+
+        answers = [post(command("Get-Mailbox", {"Identity": eve.id})).status_code for _ in range(3)]
+
+        assert answers == [404, 404, 200]
+
+    def test_reads_lag(self, tenant: Tenant, post: Post, ada: Entry) -> None:
+        """After a write the old values are shown for a while."""
+        tenant.behaviour.lag = 2
+        post(setting(ada, UserCertificate=[{"Data": VALUE}], **TAG))
+
+        shown = [post(command("Get-Mailbox", {"Identity": ada.id})).json()["value"][0] for _ in range(3)]
+
+        assert [len(each["UserCertificate"]) for each in shown] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"requests": []},
+        {"requests": [{"id": "1"}] * 2},
+        {"requests": [{"id": str(number)} for number in range(11)]},
+        {"requests": [{}]},
+        [],
+    ],
+    ids=["empty", "same ids", "eleven", "no id", "list"],
+)
+def test_a_batch_that_is_none(tenant: Tenant, post: Post, content: object) -> None:
+    """Ten at most, each with an id."""
+    assert post(content, url=f"{tenant.url}/adminapi/beta/{tenant.id}/$batch").status_code == 400
+
+
+def test_a_batch_writes_nothing(tenant: Tenant, post: Post, ada: Entry) -> None:
+    """The part is refused, and so is one that is not a POST of a cmdlet."""
+    url = f"{tenant.url}/adminapi/beta/{tenant.id}/InvokeCommand"
+    part = {"id": "1", "method": "POST", "url": url, "headers": {"X-CmdletName": "Set-Mailbox"}}
+    parts = [{**part, "body": setting(ada, UserCertificate=None)}, {**part, "id": "2", "method": "GET", "body": {}}]
+
+    answer = post({"requests": parts}, url=f"{tenant.url}/adminapi/beta/{tenant.id}/$batch")
+
+    assert answer.status_code == 200
+    assert [each["status"] for each in answer.json()["responses"]] == [400, 400]
+    assert ada.writes == 0
 
 
 def look_up(
