@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -118,6 +119,21 @@ def test_check_finds_all_well(site: Site) -> None:
     assert done.returncode == 1
     assert "directory-credentials" in done.stdout
     assert "messages wait" in done.stdout
+
+
+def test_a_full_import_sends_differences_or_everybody(site: Site) -> None:
+    """Through the command, against a real controller; status tells what was read."""
+    site.administrator.create_person("a-full-import", unit=site.unit, **{CERTIFICATE: [b"value"]})
+    sent = []
+    for arguments in (["once"], ["full-import", "--apply"], ["full-import", "--everybody", "--apply"]):
+        done = call("agent", *arguments, "--json", **site.settings)
+        assert done.returncode == 0, done.stderr
+        sent.append(json.loads(done.stdout)["sent"])
+    assert sent[:2] == [1, 0]
+    assert sent[2] == json.loads(done.stdout)["read"]
+    status = json.loads(call("agent", "status", "--json", **site.settings).stdout)
+    assert (status["withCertificates"], status["waiting"], status["lastError"]) == (1, 0, None)
+    assert status["lastImport"] == sent[2]
 
 
 def test_killed_at_random_instants_nobody_is_missing(site: Site) -> None:

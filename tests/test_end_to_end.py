@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from sync import envelope
+from sync.core.event import Event
+from sync.core.identity import Watermark
 from sync.core.person import Values
 from sync.errors import ErrorCode
+from sync.signature import Signer
 from tests.lab import require, worker
 from tests.lab.__main__ import changes
 from tests.lab.samba import DomainController
@@ -15,6 +21,7 @@ from tests.lab.setup import azurite
 from tests.lab.site import CERTIFICATE, Site, start
 from tests.lab.worker.payloads import http_request, timer
 from tests.mill import DAY
+from tests.office import person
 
 pytestmark = pytest.mark.lab
 
@@ -93,3 +100,42 @@ def test_values_of_others_survive_every_change(site: Site) -> None:
     site.until(lambda: site.held("heidi") == Values.of([foreign.der, ours.der]))
     site.administrator.delete(heidi)
     site.until(lambda: site.held("heidi") == Values.of([foreign.der]))
+
+
+def test_a_person_with_very_many_values_arrives_by_way_of_a_blob(site: Site) -> None:
+    """150 KiB of old values beside the good certificate; what the ledger keeps is the reference."""
+    site.tenant.add_mailbox("quentin@corp.example")
+    good = site.issue("quentin").der
+    values = [good, *(bytes([number]) * 2500 for number in range(60))]
+    quentin = site.administrator.create_person(
+        "quentin", unit=site.people, mail="quentin@corp.example", **{CERTIFICATE: values}
+    )
+    site.until(lambda: site.held("quentin") == Values.of([good]))
+    kept = [record.event for record in site.ledger.records() if record.event and "state.reference.v1" in record.event]
+    assert len(kept) == 1
+    assert len(kept[0]) < 1000
+    site.administrator.delete(quentin)
+    site.until(lambda: site.held("quentin") == Values())
+
+
+def test_a_thief_of_the_queues_key_publishes_nothing(site: Site) -> None:
+    """A perfect event for a real person with a good certificate, only not signed by the agent."""
+    mailbox = site.tenant.add_mailbox("trent@corp.example")
+    stolen = site.issue("trent")
+    forged = Event(
+        id="1",
+        source="urn:smime-sync:agent:corp.example",
+        time=datetime.now(UTC),
+        watermark=Watermark(2**40, 1),
+        person=replace(person("trent", stolen), mail="trent@corp.example"),
+    )
+    site.queue.send(envelope.render(forged))
+    signed = replace(forged, signature=Signer.generate().sign(envelope.signed_part(forged)))
+    site.queue.send(envelope.render(signed))
+    wanted = {ErrorCode.EVENT_UNSIGNED, ErrorCode.EVENT_SIGNATURE}
+    site.until(lambda: wanted <= {failure.reason for failure in site.failures.all()})
+    assert site.held("trent") == Values()
+    assert mailbox.writes == 0
+    for failure in list(site.failures.all()):
+        if failure.reason in wanted:
+            site.failures.remove(failure.id)
