@@ -29,7 +29,6 @@ from tests.adapters.pace_contract import PaceContract
 from tests.adapters.queue_contract import QueueContract
 from tests.adapters.recipients_contract import RecipientsContract
 from tests.mill import NOW
-from tests.office import person
 
 
 @dataclass
