@@ -95,6 +95,11 @@ class SmallTenant:
     recipients: EmbeddedRecipients
     made: list[Recipient] = field(default_factory=list)
 
+    @property
+    def everybody(self) -> EmbeddedRecipients:
+        """The same adapter lists them."""
+        return self.recipients
+
     def add(self, recipient: Recipient) -> None:
         self.recipients.add(recipient)
 
