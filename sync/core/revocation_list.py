@@ -144,10 +144,14 @@ def _parse(der: bytes) -> RevocationList:
 def _alone(
     entry: bytes | None, around: tuple[tuple[bytes, ...], tuple[bytes, ...], bytes]
 ) -> x509.CertificateRevocationList:
-    """The list with one entry, or none: small enough for `cryptography` to read."""
+    """The list with one entry, or none: small enough for `cryptography` to read. Raises ValueError."""
     before, after, sealed = around
     entries = () if entry is None else (wrap(SEQUENCE, entry),)
-    return x509.load_der_x509_crl(wrap(SEQUENCE, wrap(SEQUENCE, *before, *entries, *after), sealed))
+    try:
+        return x509.load_der_x509_crl(wrap(SEQUENCE, wrap(SEQUENCE, *before, *entries, *after), sealed))
+    except x509.InvalidVersion as error:
+        # The one refusal of a list that is no ValueError there.
+        raise ValueError(str(error)) from error
 
 
 def _read(entry: bytes, around: tuple[tuple[bytes, ...], tuple[bytes, ...], bytes]) -> Entry:
