@@ -6,11 +6,11 @@ with the person's last event; nothing that lies on the queue can restore anythin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sync import envelope
-from sync.core.event import Cause
+from sync.core.event import Cause, Event
 from sync.core.record import Record, Snapshot
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import EventQueue, History, Ledger
@@ -46,11 +46,12 @@ class Restoring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restorer:
-    """Finds a person by ImmutableId, address or UPN; lists, holds and lifts."""
+    """Finds a person by ImmutableId, address or UPN; lists, holds and lifts. `opening` makes a message an event."""
 
     ledger: Ledger
     history: History
     queue: EventQueue
+    opening: Callable[[str], Event] = envelope.parse
 
     def restore(self, who: str, *, number: int | None = None, lift: bool = False, apply: bool = False) -> Restoring:
         """List a person's earlier states; with `apply` hold number `number` (1 is the newest), or lift the hold.
@@ -74,13 +75,13 @@ class Restorer:
         for record in self.ledger.records():
             if record.event is None:
                 continue
-            if who.casefold() in {address.casefold() for address in envelope.parse(record.event).person.addresses}:
+            if who.casefold() in {address.casefold() for address in self.opening(record.event).person.addresses}:
                 return record
         raise PermanentError(ErrorCode.PERSON_UNKNOWN, f"the ledger knows nobody as {who}")
 
     def _wake(self, record: Record) -> None:
         if record.event is not None:
-            event = replace(envelope.parse(record.event), cause=Cause.RESTORE, attempts=0, since=None, turn=None)
+            event = replace(self.opening(record.event), cause=Cause.RESTORE, attempts=0, since=None, turn=None)
             self.queue.send(envelope.render(event))
 
 

@@ -1,0 +1,119 @@
+"""The half beside Active Directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sync import envelope, settings
+from sync.agent import Agent
+from sync.core.event import Event
+from sync.core.guard import Guard
+from sync.ports import Directory
+from sync.resend import ResendRequests
+from sync.wiring.machine import now, read_secret
+from sync.wiring.storage import claim_store, container, storage_queue
+
+if TYPE_CHECKING:
+    from sync.adapters.agent_state import StateFile
+    from sync.adapters.blob_lease import BlobLease
+    from sync.examination import Line
+
+
+def agent(config: settings.AgentSettings) -> Agent:
+    """The half beside Active Directory. Raises PermanentError `file-unreadable` besides what the adapters raise."""
+    directory = active_directory(config)
+    return Agent(
+        directory=directory,
+        state=agent_state(config),
+        queue=storage_queue(config),
+        now=now,
+        guard=Guard(people=config.guard_people, percent=config.guard_percent),
+        claims=claim_store(config),
+        lease=agent_lease(config),
+        requests=resend_requests(config),
+        sign=signing(config),
+    )
+
+
+def agent_state(config: settings.AgentSettings) -> StateFile:
+    """The agent's memory. Raises PermanentError `file-unreadable`."""
+    from sync.adapters.agent_state import StateFile
+
+    return StateFile(config.state_file, now, limit_mb=config.state_limit_mb)
+
+
+def agent_lease(config: settings.AgentSettings) -> BlobLease | None:
+    """The lease of the active agent, where several share one."""
+    if config.lease_container is None:
+        return None
+    from sync.adapters.blob_lease import BlobLease
+
+    return BlobLease(container(config, config.lease_container).get_blob_client(config.lease_name), now)
+
+
+def resend_requests(config: settings.AgentSettings) -> ResendRequests | None:
+    """The request queue, where one is set."""
+    if config.requests_queue is None:
+        return None
+    return ResendRequests(storage_queue(config.model_copy(update={"queue": config.requests_queue})))
+
+
+def signing(config: settings.AgentSettings) -> Callable[[Event], Event]:
+    """What signs an event; without a key it stays as it is. Raises PermanentError `key-malformed`."""
+    if config.signing_key_file is None:
+        return lambda event: event
+    from sync.signature import Signer
+
+    signer = Signer.load(read_secret(config.signing_key_file).encode("utf-8"))
+    return lambda event: replace(event, signature=signer.sign(envelope.signed_part(event)))
+
+
+def examine(agent: Agent, config: settings.AgentSettings) -> Iterator[Line]:
+    """Try everything that the agent needs."""
+    from sync.examination import examine as lines
+    from sync.signature import Signer
+
+    def key() -> str | None:
+        path = config.signing_key_file
+        return Signer.load(read_secret(path).encode("utf-8")).id if path else None
+
+    return lines(agent, signing=key, queue=storage_queue(config).count)
+
+
+def active_directory(config: settings.AgentSettings) -> Directory:
+    """One domain, or the forest's several as one. Raises PermanentError `file-unreadable`, `settings-invalid`.
+
+    Hosts that are named belong to the domain in whose DNS name they end; a domain without any is looked up in DNS.
+    """
+    from sync.adapters.active_directory import Access, ActiveDirectory, Forest, Scope, discovery, hosts_by_domain
+
+    scope = Scope(
+        base=config.ldap_base,
+        contacts=config.ldap_contacts,
+        filter_=config.ldap_filter,
+        excluded_groups=config.ldap_excluded_groups,
+    )
+    password = read_secret(config.ldap_password_file) if config.ldap_password_file else ""
+
+    def domain(hosts: tuple[str, ...] | Callable[[], Sequence[str]]) -> ActiveDirectory:
+        access = Access(
+            hosts=hosts,
+            user=config.ldap_user,
+            password=password,
+            keytab=config.ldap_keytab,
+            ca_file=config.ldap_ca_file,
+            server_name=config.ldap_server_name,
+            port=config.ldap_port,
+            start_tls=config.ldap_start_tls,
+        )
+        return ActiveDirectory(access, scope)
+
+    if not config.ldap_domains:
+        return domain(config.ldap_hosts)
+    named = hosts_by_domain(config.ldap_hosts, config.ldap_domains)
+    domains = {
+        name: domain(hosts or discovery.controllers(name, site=config.ldap_site)) for name, hosts in named.items()
+    }
+    return Forest(config.ldap_domains[0], domains) if len(domains) > 1 else domains[config.ldap_domains[0]]

@@ -1,0 +1,213 @@
+"""The cloud side, deployed or embedded."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from sync import __version__, envelope, settings
+from sync.agent import Agent
+from sync.core.event import Event
+from sync.core.judgement import Context
+from sync.core.path import TrustStore
+from sync.core.rate import Rate
+from sync.core.record import Failure, Outcome
+from sync.ports import EventQueue, Failures, Ledger, Message
+from sync.processor import Processor
+from sync.receiver import Receiver
+from sync.reconciler import Reconciler, Reconciliation
+from sync.replayer import Replay, Replayer
+from sync.restorer import Restorer
+from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
+from sync.wiring.machine import now, read_secret
+from sync.wiring.storage import claim_store, storage_credential, storage_queue
+from sync.wiring.tenant import exchange_online
+
+if TYPE_CHECKING:
+    from sync.adapters.embedded import EmbeddedQueue, EmbeddedRecipients
+    from sync.opening import Opener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The use cases, joined: what the triggers and the commands call."""
+
+    receiver: Receiver
+    reconciler: Reconciler
+    replayer: Replayer
+    restorer: Restorer
+    failures: Failures
+
+    def process(self, message: Message) -> Outcome:
+        """Handle one message of the change queue. Raises TemporaryError when it must be delivered again."""
+        return self.receiver.process(message)
+
+    def bury(self, message: Message) -> Failure:
+        """Record one message of the poison queue."""
+        return self.receiver.bury(message)
+
+    def reconcile(self, *, apply: bool = True) -> Reconciliation:
+        """Compare everybody, and send again whoever differs; in report mode only compare."""
+        return self.reconciler.reconcile(apply=apply and not self.receiver.processor.report_only)
+
+    def failed(self) -> list[Failure]:
+        """The failed messages, oldest first."""
+        return list(self.failures.all())
+
+    def replay(self, *, apply: bool, reason: str | None = None) -> Replay:
+        """Put failed messages back on the change queue."""
+        return self.replayer.replay(apply=apply, reason=reason)
+
+    def health(self) -> dict[str, object]:
+        """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
+        context = self.receiver.processor.judging(now())
+        return {"status": "ok", "version": __version__, "trustAnchors": len(context.trust.anchors)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded(App):
+    """The whole product on one machine: agent and tenant too."""
+
+    agent: Agent
+    queue: EmbeddedQueue
+    recipients: EmbeddedRecipients
+
+
+def cloud() -> App:
+    """The function's side, built once per process from the environment. Raises PermanentError `settings-invalid`."""
+    with _building:  # two first messages at once must not make two token caches
+        return _cloud()
+
+
+_building = threading.Lock()
+
+
+@cache
+def _cloud() -> App:
+    return cloud_from(settings.load(settings.CloudSettings, os.environ))
+
+
+def cloud_from(config: settings.CloudSettings) -> App:
+    """The function's side from given settings."""
+    from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
+
+    trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
+    policy = judging_policy(config)
+    revocation = revocation_sources(config, trust, ca_file=config.ca_file, clock=now)
+    if config.storage is not None:
+        connection = config.storage.get_secret_value()
+        ledger = TableLedger.from_connection_string(connection, config.ledger_table)
+        failures = TableFailures.from_connection_string(connection, config.failures_table)
+        history = TableHistory.from_connection_string(connection, config.history_table)
+        pace = TablePace.from_connection_string(connection, config.pace_table)
+    else:
+        url, credential = str(config.storage__tableserviceuri), storage_credential(config)
+        ca_file = str(config.ca_file) if config.ca_file else None
+        ledger = TableLedger.from_identity(url, credential, config.ledger_table, ca_file=ca_file)
+        failures = TableFailures.from_identity(url, credential, config.failures_table, ca_file=ca_file)
+        history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file)
+        pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
+    processor = Processor(
+        recipients=exchange_online(config),
+        ledger=ledger,
+        history=history,
+        judging=lambda moment: Context(now=moment, trust=trust, policy=policy),
+        consult=revocation.consult if revocation else None,
+        now=now,
+        pace=pace,
+        rate=Rate(per_second=config.writes_per_second, at_once=config.writes_at_once),
+        report_only=config.mode == "report",
+        withdraw_disabled=config.withdraw_disabled,
+        try_synchronised=config.try_synchronised,
+    )
+    return App(**_use_cases(processor, ledger, failures, storage_queue(config), now, opener(config)))
+
+
+def embedded(
+    state: Path | None, directory: Path, trust: TrustStore, *, clock: Callable[[], datetime] = now
+) -> Embedded:
+    """The whole product on one machine: `state` is its SQLite file (None: in memory), `directory` an LDIF file."""
+    from sync.adapters.agent_state import StateFile
+    from sync.adapters.embedded import (
+        Database,
+        EmbeddedFailures,
+        EmbeddedHistory,
+        EmbeddedLedger,
+        EmbeddedQueue,
+        EmbeddedRecipients,
+    )
+    from sync.adapters.ldif import LdifDirectory
+
+    database = Database(state, clock)
+    ledger, failures = EmbeddedLedger(database), EmbeddedFailures(database)
+    queue, recipients, history = EmbeddedQueue(database), EmbeddedRecipients(database), EmbeddedHistory(database)
+    processor = Processor(
+        recipients=recipients,
+        ledger=ledger,
+        history=history,
+        judging=lambda moment: Context(now=moment, trust=trust),
+        now=clock,
+    )
+    return Embedded(
+        **_use_cases(processor, ledger, failures, queue, clock),
+        agent=Agent(
+            directory=LdifDirectory(directory),
+            state=StateFile(state.with_name(f"{state.stem}-agent.sqlite") if state else None, clock),
+            queue=queue,
+            now=clock,
+        ),
+        queue=queue,
+        recipients=recipients,
+    )
+
+
+class _UseCases(TypedDict):
+    """The cloud side's use cases, which deployed and embedded product have alike."""
+
+    receiver: Receiver
+    reconciler: Reconciler
+    replayer: Replayer
+    restorer: Restorer
+    failures: Failures
+
+
+def _use_cases(  # noqa: PLR0917 - what every use case needs
+    processor: Processor,
+    ledger: Ledger,
+    failures: Failures,
+    queue: EventQueue,
+    clock: Callable[[], datetime],
+    opening: Callable[[str], Event] = envelope.parse,
+) -> _UseCases:
+    # SystemRandom: instances that were started from one image must not draw the same pauses.
+    jitter = random.SystemRandom().random
+    receiver = Receiver(
+        processor=processor, ledger=ledger, failures=failures, queue=queue, now=clock, jitter=jitter, opening=opening
+    )
+    return _UseCases(
+        receiver=receiver,
+        reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor, opening=opening),
+        replayer=Replayer(failures=failures, queue=queue),
+        restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),
+        failures=failures,
+    )
+
+
+def opener(config: settings.CloudSettings) -> Opener:
+    """What makes a message an event. Raises PermanentError `key-malformed`, `file-unreadable`."""
+    from sync.opening import Opener
+    from sync.signature import Verifier
+
+    keys = config.event_keys_file
+    return Opener(
+        claims=claim_store(config),
+        verifier=Verifier.load(read_secret(keys).encode("utf-8")) if keys else None,
+        required=config.require_signed_events,
+    )

@@ -1,0 +1,58 @@
+"""The storage account: queues, containers, and who we are to them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from sync import settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.storage.blob import ContainerClient
+
+    from sync.adapters.blob_claims import BlobClaims
+    from sync.adapters.storage_queue import StorageQueue
+
+
+def storage_queue(config: settings.StorageSettings) -> StorageQueue:
+    """The change queue, by connection string or identity."""
+    from sync.adapters.storage_queue import StorageQueue
+
+    if config.storage is not None:
+        return StorageQueue.from_connection_string(config.storage.get_secret_value(), config.queue)
+    url, ca_file = str(config.storage__queueserviceuri), str(config.ca_file) if config.ca_file else None
+    return StorageQueue.from_identity(url, storage_credential(config), config.queue, ca_file=ca_file)
+
+
+def storage_credential(config: settings.StorageSettings) -> TokenCredential:
+    """Who we are to the storage account: a managed identity when it is named, else whatever this machine offers.
+
+    Few retries: the queue delivers again anyway, and the identity's own would hold a message for 17 s.
+    """
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+    if config.storage__credential == "managedidentity":
+        return ManagedIdentityCredential(client_id=config.storage__clientid, retry_total=2)
+    return DefaultAzureCredential(retry_total=2)
+
+
+def claim_store(config: settings.StorageSettings) -> BlobClaims | None:
+    """The container for large events, where one is set."""
+    if config.claims_container is None:
+        return None
+    from sync.adapters.blob_claims import BlobClaims
+
+    return BlobClaims(container(config, config.claims_container))
+
+
+def container(config: settings.StorageSettings, name: str) -> ContainerClient:
+    """A blob container of the account."""
+    from azure.storage.blob import ContainerClient
+
+    options: dict[str, Any] = {"http_logging_level": logging.DEBUG}
+    if config.ca_file:
+        options["connection_verify"] = str(config.ca_file)
+    if config.storage is not None:
+        return ContainerClient.from_connection_string(config.storage.get_secret_value(), name, **options)
+    return ContainerClient(str(config.storage__blobserviceuri), name, storage_credential(config), **options)
