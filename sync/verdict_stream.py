@@ -65,7 +65,7 @@ def answers(stream: BinaryIO, *, policy: str, now: datetime, processes: int) -> 
                 try:
                     waiting.append((pool.submit(_judge, lines, policy, now), lines))
                 except BrokenExecutor:
-                    pool, processes = None, 1
+                    processes = 1
                 else:
                     while len(waiting) > 2 * processes:
                         yield _result(*waiting.popleft(), policy, now)
@@ -77,7 +77,7 @@ def answers(stream: BinaryIO, *, policy: str, now: datetime, processes: int) -> 
                 yield _judge(lines, policy, now)
     finally:
         if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+            _let_go(pool)
 
 
 def _read(stream: BinaryIO, incoming: Queue[bytes | OSError | None]) -> None:
@@ -138,6 +138,18 @@ def _result(future: Future[Answers], lines: Sequence[bytes], policy: str, now: d
 def _pool(processes: int) -> ProcessPoolExecutor:
     # Spawned, not forked: the reading thread may hold a lock at that moment, and it is the same on every system.
     return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
+
+
+def _let_go(pool: ProcessPoolExecutor) -> None:
+    """End the pool without waiting, also one whose worker was killed.
+
+    Before Python 3.11.5 the exit of such a pool waits for ever for the thread that was writing to that worker (CPython
+    issue 94777). With the other end of its pipe closed that thread ends; later versions close it themselves.
+    """
+    broken, calls = getattr(pool, "_broken", False), getattr(pool, "_call_queue", None)
+    pool.shutdown(wait=False, cancel_futures=True)
+    if broken and calls is not None:
+        calls._reader.close()  # noqa: SLF001 - there is no other way to reach it
 
 
 def _leave_interrupts() -> None:
