@@ -5,7 +5,7 @@ of each person whose recipient does not hold what it should. It never writes to 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sync import envelope
 from sync.core.event import Cause, Event
@@ -94,7 +94,7 @@ class Reconciler:
         return Difference(anchor=record.anchor, added=len(plan.added), withdrawn=len(plan.withdrawn))
 
     def _send_again(self, body: str) -> None:
-        event = replace(self.opening(body), cause=Cause.RECONCILIATION, attempts=0, since=None, turn=None)
+        event = self.opening(body).anew(Cause.RECONCILIATION)
         self.queue.send(envelope.render(event))
 
 

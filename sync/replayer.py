@@ -64,6 +64,4 @@ def _again(body: str) -> str:
         event = envelope.parse(body)
     except PermanentError:
         return body
-    return envelope.render(
-        replace(event, cause=Cause.REPLAY, replays=event.replays + 1, attempts=0, since=None, turn=None)
-    )
+    return envelope.render(replace(event.anew(Cause.REPLAY), replays=event.replays + 1))

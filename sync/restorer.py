@@ -81,7 +81,7 @@ class Restorer:
 
     def _wake(self, record: Record) -> None:
         if record.event is not None:
-            event = replace(self.opening(record.event), cause=Cause.RESTORE, attempts=0, since=None, turn=None)
+            event = self.opening(record.event).anew(Cause.RESTORE)
             self.queue.send(envelope.render(event))
 
 

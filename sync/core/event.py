@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -50,3 +50,7 @@ class Event:
     turn: datetime | None = None
     signature: str | None = None
     claim: Claim | None = None
+
+    def anew(self, cause: Cause) -> Event:
+        """The same state, sent for another cause: its attempts and its turn were those of the way before."""
+        return replace(self, cause=cause, attempts=0, since=None, turn=None)

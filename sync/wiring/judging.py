@@ -13,9 +13,10 @@ from sync.core.path import TrustStore
 from sync.core.policy import POLICIES, Policy, Revocation
 from sync.core.rule_settings import adjusted
 from sync.errors import ErrorCode, PermanentError
-from sync.wiring.machine import read_values
+from sync.wiring.machine import read_text, read_values
 
 if TYPE_CHECKING:
+    from sync.adapters.revocation_http import HttpFetcher
     from sync.revocation_sources import RevocationSources
 
 
@@ -47,6 +48,17 @@ def judging_policy(config: settings.JudgingSettings) -> Policy:
     )
 
 
+def revocation_fetcher(config: settings.JudgingSettings, ca_file: Path | None) -> HttpFetcher:
+    """What fetches lists and answers, within the limits that are set."""
+    from sync.adapters.revocation_http import HttpFetcher
+
+    return HttpFetcher(
+        private=config.revocation_private,
+        ca_file=str(ca_file) if ca_file else None,
+        max_bytes=config.revocation_max_megabytes << 20,
+    )
+
+
 def revocation_sources(
     config: settings.JudgingSettings, trust: TrustStore, *, ca_file: Path | None = None, clock: Callable[[], datetime]
 ) -> RevocationSources | None:
@@ -54,22 +66,12 @@ def revocation_sources(
     if config.revocation_sources is None or config.revocation == "off":
         return None
     from sync.adapters.revocation_cache import SqliteCache
-    from sync.adapters.revocation_http import HttpFetcher
     from sync.revocation_sources import RevocationSources, read_sources
 
-    try:
-        text = config.revocation_sources.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        told = f"{config.revocation_sources}: {getattr(error, 'strerror', error)}"
-        raise PermanentError(ErrorCode.FILE_UNREADABLE, told) from error
     return RevocationSources(
-        read_sources(text),
+        read_sources(read_text(config.revocation_sources)),
         trust=trust,
-        fetcher=HttpFetcher(
-            private=config.revocation_private,
-            ca_file=str(ca_file) if ca_file else None,
-            max_bytes=config.revocation_max_megabytes << 20,
-        ),
+        fetcher=revocation_fetcher(config, ca_file),
         cache=SqliteCache(config.revocation_cache),
         now=clock,
         refresh=timedelta(hours=config.revocation_refresh_hours),

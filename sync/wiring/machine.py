@@ -39,11 +39,17 @@ def read_lists(path: Path) -> list[bytes]:
     return certificate_files.read_values(path, most=certificate_files.MAX_LIST_BYTES)
 
 
-def read_secret(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A whole text file. Raises PermanentError `file-unreadable`."""
     try:
-        return path.read_text("utf-8").rstrip("\r\n")
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{path}: {getattr(error, 'strerror', error)}") from error
+
+
+def read_secret(path: Path) -> str:
+    """A file that holds one line, without its end. Raises PermanentError `file-unreadable`."""
+    return read_text(path).rstrip("\r\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sync import settings
-from sync.errors import ErrorCode, PermanentError
-from sync.wiring.judging import read_trust_store
-from sync.wiring.machine import now
+from sync.wiring.judging import read_trust_store, revocation_fetcher
+from sync.wiring.machine import now, read_text
 
 if TYPE_CHECKING:
     import requests
@@ -105,17 +104,12 @@ def prober(
 
 def preflight(config: settings.CloudSettings, outside: str | None) -> Preflight:
     """What the tenant lets us do, and what surrounds it."""
-    from sync.adapters.revocation_http import HttpFetcher
     from sync.preflight import Preflight
     from sync.revocation_sources import read_sources
 
     lists: dict[str, tuple[str, ...]] = {}
     if config.revocation_sources is not None:
-        try:
-            sources = read_sources(config.revocation_sources.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            told = f"{config.revocation_sources}: {getattr(error, 'strerror', error)}"
-            raise PermanentError(ErrorCode.FILE_UNREADABLE, told) from error
+        sources = read_sources(read_text(config.revocation_sources))
         lists = {each.issuer: (*each.crl, *each.delta) for each in sources}
     tokens = tenant_tokens(config)
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
@@ -125,11 +119,7 @@ def preflight(config: settings.CloudSettings, outside: str | None) -> Preflight:
         recipients=exchange_online(config),
         anchors=[each.certificate for each in trust.anchors],
         intermediates=[each.certificate for each in trust.intermediates],
-        fetch=HttpFetcher(
-            private=config.revocation_private,
-            ca_file=str(config.ca_file) if config.ca_file else None,
-            max_bytes=config.revocation_max_megabytes << 20,
-        ).fetch,
+        fetch=revocation_fetcher(config, config.ca_file).fetch,
         now=now,
         lists=lists,
         outside=outside,
