@@ -1,4 +1,4 @@
-# make dev | demo | test | lab | bench | lint | format | docs | lock | clean
+# make dev | demo | test | lab | bench | package | audit | lint | format | docs | lock | clean
 # Everything is made in .venv and build/; the only thing a fresh Debian machine needs is python3 with its venv module.
 
 SHELL := /bin/bash
@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help dev demo test lab lab-parts lint format bench docs lock clean
+.PHONY: help dev demo test lab lab-parts lint format bench package audit docs lock clean
 
 help:
 	@sed -n '1,2p' Makefile | sed 's/^# //'
@@ -47,6 +47,16 @@ lab: lab-parts
 bench: dev
 	$(BIN)/python -m bench
 
+# The function's package, its bill of materials (CycloneDX) and its licences, in build/package.
+package: dev
+	$(BIN)/python -m release
+
+# Known vulnerabilities of what the function and the agent stand on. Asks the public advisory service, so it is not part
+# of `make test`; what could not be asked counts as a failure, never as good news.
+audit: dev
+	test -x build/audit/bin/pip-audit || { $(BIN)/python -m venv build/audit; build/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt; }
+	for lock in requirements.txt requirements/agent.txt; do build/audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock; done
+
 # The pages under docs/ that come from the code.
 docs: dev
 	$(BIN)/python -m docs.make
@@ -69,6 +79,7 @@ lock:
 	$(LOCK) --python-version 3.11 pyproject.toml --extra agent -o requirements/agent.txt
 	$(LOCK) --python-version 3.11 pyproject.toml --extra dev requirements/build.in -o requirements/dev.txt
 	$(LOCK) --python-version 3.13 --no-deps requirements/worker.in -o requirements/worker.txt
+	$(LOCK) --python-version 3.11 requirements/audit.in -o requirements/audit.txt
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from azure.storage.blob import ContainerClient
 
+from release import package
 from sync import wiring
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
@@ -154,7 +155,8 @@ def start(
         key = Signer.generate()
         (folder / "agent.pem").write_bytes(key.private_pem())
         (folder / "agents.pem").write_bytes(key.public_pem())
-        told("worker (Microsoft's library around function_app.py)")
+        told("worker (Microsoft's library around the function's package)")
+        package.write(folder / "function.zip")
         worker = running.enter_context(
             Worker.start(
                 {
@@ -174,7 +176,8 @@ def start(
                     "SMIME_SYNC_LOGIN_URL": tenant.url,
                     "SMIME_SYNC_EXCHANGE_URL": tenant.url,
                     "SMIME_SYNC_CA_FILE": tenant.ca_file,
-                }
+                },
+                directory=package.unpack(folder / "function.zip", folder / "function"),
             )
         )
         told("agent (ldap3, least-privilege account)")
