@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sync import envelope
+from sync import envelope, telemetry
 from sync.core.event import Cause, Event
 from sync.core.guard import Guard
 from sync.core.identity import Watermark
@@ -236,16 +236,16 @@ class Agent:
         return Round(read=len(people), written=len(letters), refused=tuple(refused))
 
     def _letter(self, page: Page, piece: News, watermark: Watermark) -> Letter:
-        event = self.sign(
-            Event(
-                id=str(watermark),
-                source=f"urn:smime-sync:agent:{self.directory.name}",
-                time=self._moment(page.changed_at),
-                watermark=watermark,
-                person=piece.person,
-                cause=Cause.FULL_IMPORT if page.full else Cause.CHANGE,
-            )
+        event = Event(
+            id=str(watermark),
+            source=f"urn:smime-sync:agent:{self.directory.name}",
+            time=self._moment(page.changed_at),
+            watermark=watermark,
+            person=piece.person,
+            cause=Cause.FULL_IMPORT if page.full else Cause.CHANGE,
         )
+        with telemetry.noticing(event) as traceparent:
+            event = self.sign(replace(event, traceparent=traceparent))
         body = envelope.render(event) if self.claims is None else envelope.write(event)
         return Letter(person=piece.person, watermark=watermark, body=body, withdraws=piece.withdraws)
 

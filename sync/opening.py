@@ -14,6 +14,7 @@ from sync.core.event import Event
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import ClaimStore
 from sync.signature import Verifier
+from sync.wire import MAX_CLAIM_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,5 +51,5 @@ class Opener:
                 ErrorCode.CLAIM_ALTERED,
                 f"{reference.claim.sha256[:16]}… of {reference.claim.length} bytes is {found[:16]}… of {len(content)}",
             )
-        event = envelope.parse(content.decode("utf-8", "replace"), limit=envelope.MAX_CLAIM_BYTES)
+        event = envelope.parse(content.decode("utf-8", "replace"), limit=MAX_CLAIM_BYTES)
         return reference.delivered(event)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from sync import envelope
+from sync import envelope, telemetry
 from sync.core import patience
 from sync.core.event import Cause, Event
 from sync.core.patience import Patience
@@ -59,23 +60,26 @@ class Receiver:
 
         Raises TemporaryError when it must be delivered again: queue or ledger are out of reach.
         """
-        event: Event | None = None
-        try:
-            event = self.opening(message.body)
-            outcome = self.processor.handle(event, message.body)
-            if outcome.status is Status.WRITTEN and outcome.owner is Owner.CLOUD_MANAGED:
-                self._send_again(replace(event, cause=Cause.VERIFICATION), VERIFY_AFTER)
-        except PermanentError as error:
-            outcome = self._fail(message, event, error)
-        except TemporaryError as error:
-            outcome = self._later(message, event, error)
-        except Exception as error:  # a defect of ours: the message must not be lost, nor its reason
-            logger.exception("unexpected message=%s", message.id)
-            unexpected = TemporaryError(ErrorCode.UNEXPECTED, f"{type(error).__name__} (its trace is in the log)")
-            unexpected.__cause__ = error
-            outcome = self._later(message, event, unexpected)
-        _log(outcome)
-        return outcome
+        with ExitStack() as followed:
+            event: Event | None = None
+            try:
+                event = self.opening(message.body)
+                followed.enter_context(telemetry.handling(event))
+                outcome = self.processor.handle(event, message.body)
+                if outcome.status is Status.WRITTEN and outcome.owner is Owner.CLOUD_MANAGED:
+                    self._send_again(replace(event, cause=Cause.VERIFICATION), VERIFY_AFTER)
+            except PermanentError as error:
+                outcome = self._fail(message, event, error)
+            except TemporaryError as error:
+                outcome = self._later(message, event, error)
+            except Exception as error:  # a defect of ours: the message must not be lost, nor its reason
+                logger.exception("unexpected message=%s", message.id)
+                unexpected = TemporaryError(ErrorCode.UNEXPECTED, f"{type(error).__name__} (its trace is in the log)")
+                unexpected.__cause__ = error
+                outcome = self._later(message, event, unexpected)
+            _log(outcome)
+            telemetry.ended(outcome)
+            return outcome
 
     def bury(self, message: Message) -> Failure:
         """Record a message that reached the poison queue: what killed its processor could not say so itself."""

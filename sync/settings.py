@@ -43,6 +43,7 @@ def _matching(pattern: str, what: str) -> AfterValidator:
 
 
 _HttpsUrl = Annotated[str, _matching(r"https://[^\s/]+(/\S*)?", "an https:// address")]
+_HttpUrl = Annotated[str, _matching(r"https?://[^\s/]+(/\S*[^/\s])?", "an http:// or https:// address")]
 _Guid = Annotated[str, _matching(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a GUID")]
 # A longer name, or one that ends in -poison, would have no poison queue.
 _QueueName = Annotated[
@@ -143,7 +144,26 @@ class StorageSettings(_Settings):
             yield f"set {STORAGE} (a connection string) or {STORAGE}__queueServiceUri, one of the two"
 
 
-class CloudSettings(JudgingSettings, StorageSettings):
+class TelemetrySettings(_Settings):
+    """Where traces and metrics go."""
+
+    telemetry: Literal["off", "otlp", "azure-monitor"] = Field(
+        "off", description="where traces and metrics go: a collector (OTLP over HTTP), Application Insights, nowhere"
+    )
+    otlp_url: _HttpUrl | None = Field(None, description="the collector, as `http://localhost:4318`")
+    application_insights: SecretStr | None = Field(
+        None, description="connection string of Application Insights; with an identity it is no secret"
+    )
+
+    @classmethod
+    def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
+        yield from super().gaps(given)
+        needed = {"otlp": "otlp_url", "azure-monitor": "application_insights"}.get(given.get("telemetry", "off"))
+        if needed and needed not in given:
+            yield f"{PREFIX}TELEMETRY={given['telemetry']} needs {PREFIX}{needed.upper()}"
+
+
+class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
     """The function's settings."""
 
     tenant_id: _Guid = Field(description="the tenant's directory id")
@@ -199,7 +219,7 @@ class CloudSettings(JudgingSettings, StorageSettings):
                 yield f"{PREFIX}CREDENTIAL={credential} needs {PREFIX}{name.upper()}"
 
 
-class AgentSettings(StorageSettings):
+class AgentSettings(StorageSettings, TelemetrySettings):
     """The agent's settings."""
 
     state_file: Path = Field(description="the agent's memory: a SQLite file that survives restarts")

@@ -95,8 +95,25 @@ def test_the_envelope_is_a_cloudevent() -> None:
 
 
 def test_an_extension_attribute_that_we_do_not_know_is_ignored() -> None:
-    """A newer agent may add one, such as a trace."""
-    assert envelope.parse(json.dumps(wire(traceparent="00-abc-def-01"))) == EVENT
+    """A newer agent may add one."""
+    assert envelope.parse(json.dumps(wire(comexampleregion="north"))) == EVENT
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_a_trace_travels_with_its_event() -> None:
+    """Sent again or not, and outside the signature: an older function knows no such attribute."""
+    traced = replace(EVENT, traceparent=TRACE)
+
+    assert envelope.parse(envelope.render(traced)) == traced
+    assert envelope.signed_part(traced) == envelope.signed_part(EVENT)
+
+
+@pytest.mark.parametrize("trace", ["", "00-abc-def-01", TRACE.upper(), f"{TRACE} ", 7, None, ["00"]])
+def test_a_trace_that_cannot_be_read_refuses_no_event(trace: object) -> None:
+    """Nothing depends on it."""
+    assert envelope.parse(json.dumps(wire(traceparent=trace))) == EVENT
 
 
 @pytest.mark.parametrize(

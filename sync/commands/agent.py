@@ -147,7 +147,9 @@ def key(
 
 @contextmanager
 def _agent() -> Iterator[Agent]:
-    agent = wiring.agent(settings.load(settings.AgentSettings, os.environ))
+    config = settings.load(settings.AgentSettings, os.environ)
+    wiring.telemetry(config, "agent")
+    agent = wiring.agent(config)
     try:
         yield agent
     finally:

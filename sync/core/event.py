@@ -35,7 +35,8 @@ class Event:
 
     `attempts` counts the deliveries that ended in a temporary error, the first of them at `since`. `turn` is the moment
     from which it may be written, booked of the tenant's rate. `signature` is the agent's, over what the cloud never
-    changes; `claim` is set when the event came by reference, and is sent again so.
+    changes; `claim` is set when the event came by reference, and is sent again so. `traceparent` names the trace that
+    follows it (W3C Trace Context, 3.2), where there is one.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Event:
     since: datetime | None = None
     turn: datetime | None = None
     signature: str | None = None
+    traceparent: str | None = None
     claim: Claim | None = None
 
     def anew(self, cause: Cause) -> Event:

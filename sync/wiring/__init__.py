@@ -17,6 +17,7 @@ from sync.wiring.machine import (
     write_text,
 )
 from sync.wiring.storage import claim_store, container, storage_credential, storage_queue
+from sync.wiring.telemetry import telemetry
 from sync.wiring.tenant import admin_api, exchange_online, preflight, prober, tenant_tokens
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "signing",
     "storage_credential",
     "storage_queue",
+    "telemetry",
     "tenant_tokens",
     "trust_store",
     "write_text",

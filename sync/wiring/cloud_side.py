@@ -28,6 +28,7 @@ from sync.restorer import Restorer
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import claim_store, storage_credential, storage_queue
+from sync.wiring.telemetry import telemetry
 from sync.wiring.tenant import exchange_online
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ _building = threading.Lock()
 
 @cache
 def _cloud() -> App:
-    return cloud_from(settings.load(settings.CloudSettings, os.environ))
+    config = settings.load(settings.CloudSettings, os.environ)
+    telemetry(config, "function")
+    return cloud_from(config)
 
 
 def cloud_from(config: settings.CloudSettings) -> App:

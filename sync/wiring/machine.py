@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from sync.errors import ErrorCode, PermanentError
 
@@ -13,10 +16,24 @@ if TYPE_CHECKING:
     from sync.adapters.exchange_online.transcript import RecordingSession
     from sync.adapters.service_manager import ServiceManager
 
+P = ParamSpec("P")
+
 
 def now() -> datetime:
     """The clock, in UTC."""
     return datetime.now(UTC)
+
+
+def once(setting_up: Callable[P, None]) -> Callable[P, None]:
+    """What a process does at the first call, and never again."""
+    done = threading.Lock()
+
+    @wraps(setting_up)
+    def first(*args: P.args, **kwargs: P.kwargs) -> None:
+        if done.acquire(blocking=False):
+            setting_up(*args, **kwargs)
+
+    return first
 
 
 def cores() -> int:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from azure.storage.blob import ContainerClient
 
@@ -34,6 +35,7 @@ from tests.mill import DAY, Authority, Issued, Mill
 
 QUEUE = "smime-sync-changes"
 CLAIMS = "smime-sync-claims"
+NONE: Mapping[str, str] = MappingProxyType({})
 RETRY = timedelta(milliseconds=500)
 """The lab's visibilityTimeout; host.json has 30 s."""
 
@@ -51,6 +53,7 @@ class Site:
     agent: Agent
     issuing: Authority
     people: str
+    agent_environment: Mapping[str, str]
     errors: list[str] = field(default_factory=list)
 
     def issue(self, name: str, **options: object) -> Issued:
@@ -121,9 +124,16 @@ class Site:
 
 @contextmanager
 def start(
-    folder: Path, *, told: Callable[[str], None] = lambda _: None, controller: DomainController | None = None
+    folder: Path,
+    *,
+    told: Callable[[str], None] = lambda _: None,
+    controller: DomainController | None = None,
+    settings: Mapping[str, str] = NONE,
 ) -> Iterator[Site]:
-    """Start every part in `folder` (or use the `controller` that runs already) until the block ends."""
+    """Start every part in `folder` (or use the `controller` that runs already) until the block ends.
+
+    `settings` are of both halves, besides those that every site has.
+    """
     with ExitStack() as running:
         told("domain controller (Samba)")
         controller = controller or running.enter_context(DomainController.start(folder / "dc"))
@@ -176,29 +186,27 @@ def start(
                     "SMIME_SYNC_LOGIN_URL": tenant.url,
                     "SMIME_SYNC_EXCHANGE_URL": tenant.url,
                     "SMIME_SYNC_CA_FILE": tenant.ca_file,
+                    **settings,
                 },
                 directory=package.unpack(folder / "function.zip", folder / "function"),
             )
         )
         told("agent (ldap3, least-privilege account)")
-        agent = wiring.agent(
-            load(
-                AgentSettings,
-                {
-                    "SMIME_SYNC_STORAGE": azurite.connection_string,
-                    "SMIME_SYNC_QUEUE": QUEUE,
-                    "SMIME_SYNC_SIGNING_KEY_FILE": str(folder / "agent.pem"),
-                    "SMIME_SYNC_CLAIMS_CONTAINER": CLAIMS,
-                    "SMIME_SYNC_STATE_FILE": str(folder / "agent.sqlite"),
-                    "SMIME_SYNC_LDAP_HOSTS": controller.address,
-                    "SMIME_SYNC_LDAP_SERVER_NAME": controller.fqdn,
-                    "SMIME_SYNC_LDAP_USER": user,
-                    "SMIME_SYNC_LDAP_PASSWORD_FILE": str(folder / "password"),
-                    "SMIME_SYNC_LDAP_CA_FILE": str(controller.ca_file),
-                    "SMIME_SYNC_LDAP_BASE": people,
-                },
-            )
-        )
+        agent_environment = {
+            "SMIME_SYNC_STORAGE": azurite.connection_string,
+            "SMIME_SYNC_QUEUE": QUEUE,
+            "SMIME_SYNC_SIGNING_KEY_FILE": str(folder / "agent.pem"),
+            "SMIME_SYNC_CLAIMS_CONTAINER": CLAIMS,
+            "SMIME_SYNC_STATE_FILE": str(folder / "agent.sqlite"),
+            "SMIME_SYNC_LDAP_HOSTS": controller.address,
+            "SMIME_SYNC_LDAP_SERVER_NAME": controller.fqdn,
+            "SMIME_SYNC_LDAP_USER": user,
+            "SMIME_SYNC_LDAP_PASSWORD_FILE": str(folder / "password"),
+            "SMIME_SYNC_LDAP_CA_FILE": str(controller.ca_file),
+            "SMIME_SYNC_LDAP_BASE": people,
+            **settings,
+        }
+        agent = wiring.agent(load(AgentSettings, agent_environment))
         running.callback(agent.directory.close)
         yield Site(
             administrator=administrator,
@@ -210,6 +218,7 @@ def start(
             agent=agent,
             issuing=issuing,
             people=people,
+            agent_environment=agent_environment,
         )
 
 

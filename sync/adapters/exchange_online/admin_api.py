@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from sync import __version__
+from sync import __version__, telemetry
 from sync.adapters.exchange_online import answers as answering
 from sync.adapters.exchange_online import batch
 from sync.adapters.exchange_online.answers import Answer, AnswerFormat
@@ -123,16 +123,19 @@ class AdminApi:
     def _post(self, url: str, cmdlet: str, body: bytes, token: str) -> requests.Response:
         """Post, and follow redirects by hand: a client that follows them turns POST into GET and drops the token."""
         for _ in range(_HOPS + 1):
+            headers = self._headers(cmdlet)
             try:
-                response = self._session.post(
-                    url,
-                    data=body,
-                    headers=self._headers(cmdlet),
-                    auth=_Bearer(token),
-                    timeout=self._timeout,
-                    verify=self._verify,
-                    allow_redirects=False,
-                )
+                with telemetry.asking(cmdlet or "$batch", headers) as asked:
+                    response = self._session.post(
+                        url,
+                        data=body,
+                        headers=headers,
+                        auth=_Bearer(token),
+                        timeout=self._timeout,
+                        verify=self._verify,
+                        allow_redirects=False,
+                    )
+                    asked.status = response.status_code
             except OSError as error:
                 # Every error of requests is one, and so is a CA file that is not there.
                 raise TemporaryError(
