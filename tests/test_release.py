@@ -103,7 +103,18 @@ class TestMaterials:
 
     def test_no_licence_asks_more_than_we_give(self, tmp_path: Path) -> None:
         """Permissive ones, and MPL or LGPL for what is used as it comes; anything else is looked at first."""
-        fine = ("MIT", "Apache", "BSD", "MPL", "Mozilla", "PSF", "Python Software Foundation", "ISC", "unknown: not")
+        fine = (
+            "MIT",
+            "Apache",
+            "BSD",
+            "3-Clause BSD",
+            "MPL",
+            "Mozilla",
+            "PSF",
+            "Python Software Foundation",
+            "ISC",
+            "unknown: not",
+        )
         for lock in ("requirements.txt", "requirements/agent.txt"):
             strange = {
                 name: licence
