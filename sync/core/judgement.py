@@ -65,7 +65,8 @@ def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
     return Verdict(
         attribute=attribute,
         value=value,
-        fingerprint=fingerprint(value),
+        # Most values are a certificate and nothing else: that is hashed already.
+        fingerprint=certificate.fingerprint if certificate and certificate.der == value else fingerprint(value),
         policy=context.policy.label,
         certificate=certificate,
         findings=tuple(findings),

@@ -8,19 +8,35 @@ spares the search: whatever does not fit goes the whole way, which alone can ref
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from sync.core.certificate import Certificate
 from sync.core.extensions import PROCESSED
+from sync.core.policy import Policy
 
 _AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
 _CERTIFICATE_POLICIES = "2.5.29.32"
 # What reaches down from a CA: name constraints, policy mappings and constraints, inhibitAnyPolicy.
 _REACHING_DOWN = frozenset({"2.5.29.30", "2.5.29.33", "2.5.29.36", "2.5.29.54"})
 
+_PKCS1 = padding.PKCS1v15()
+
 _Key = tuple[bytes, object, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A path that `policy` had nothing against, from `since` to `until`."""
+
+    authorities: tuple[Certificate, ...]
+    policy: Policy
+    since: datetime
+    until: datetime
 
 
 class KnownPaths:
@@ -31,20 +47,33 @@ class KnownPaths:
 
     def __init__(self, limit: int = 1_000) -> None:
         self._limit = limit
-        self._paths: dict[_Key, tuple[Certificate, ...]] = {}
+        self._paths: dict[_Key, _Known] = {}
 
-    def recall(self, leaf: Certificate) -> tuple[Certificate, ...]:
-        """The CAs of a known path, from the issuer up to the anchor, whose first one signed this leaf; else nothing."""
-        path = self._paths.get(_key(leaf))
-        return path if path and _plain(leaf) and _signed(leaf, path[0]) else ()
+    def recall(self, leaf: Certificate, policy: Policy, now: datetime) -> tuple[Certificate, ...]:
+        """The CAs of a known path, from the issuer up to the anchor, whose first one signed this leaf; else nothing.
 
-    def learn(self, leaf: Certificate, authorities: Sequence[Certificate]) -> None:
-        """Keep the path that OpenSSL verified for `leaf`, if it holds for other leaves too."""
+        Nothing too when another policy or another time was asked about: then our own rules are to be asked anew.
+        """
+        known = self._paths.get(_key(leaf))
+        if known is None or not known.since <= now <= known.until:
+            return ()
+        if known.policy is not policy and known.policy != policy:  # the usual one is the very same
+            return ()
+        return known.authorities if _plain(leaf) and _signed(leaf, known.authorities[0]) else ()
+
+    def learn(self, leaf: Certificate, authorities: Sequence[Certificate], policy: Policy) -> None:
+        """Keep the path that OpenSSL verified for `leaf` and `policy` had nothing against, if it holds for other
+        leaves too."""
         if not authorities or any(not _REACHING_DOWN.isdisjoint(each.oids) for each in authorities):
             return
         if len(self._paths) >= self._limit:
             self._paths.clear()
-        self._paths[_key(leaf)] = tuple(authorities)
+        self._paths[_key(leaf)] = _Known(
+            tuple(authorities),
+            policy,
+            max(each.not_before for each in authorities) - policy.clock_skew,
+            min(each.not_after for each in authorities),
+        )
 
 
 def _key(leaf: Certificate) -> _Key:
@@ -73,8 +102,20 @@ def _plain(leaf: Certificate) -> bool:
 
 
 def _signed(leaf: Certificate, issuer: Certificate) -> bool:
+    """RFC 5280, 6.1.3 (a) (1). The two usual schemes go straight to the issuer's key, which stays loaded; of the others
+    `cryptography` finds out the scheme, at a third more."""
+    signed, key = leaf.parsed, issuer.parsed.public_key()
     try:
-        leaf.parsed.verify_directly_issued_by(issuer.parsed)
+        if leaf.signature.scheme == "rsa" and isinstance(key, rsa.RSAPublicKey):
+            digest = signed.signature_hash_algorithm
+            assert digest is not None  # the scheme was read from the same identifier
+            key.verify(signed.signature, signed.tbs_certificate_bytes, _PKCS1, digest)
+        elif leaf.signature.scheme == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
+            digest = signed.signature_hash_algorithm
+            assert digest is not None
+            key.verify(signed.signature, signed.tbs_certificate_bytes, ec.ECDSA(digest))
+        else:
+            signed.verify_directly_issued_by(issuer.parsed)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True

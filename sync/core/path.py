@@ -98,13 +98,13 @@ class Path:
 def find_path(leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore, policy: Policy, now: datetime) -> Path:
     """Find a path from `leaf` to a trust anchor, or tell what keeps it from one (RFC 5280, 6.1).
 
-    `offered` are certificates that came with the value. 1 A path that is known already needs the leaf's signature and
-    our own rules only. 2 OpenSSL chooses the issuers. 3 Where that fails, every path that the names allow is tried by
-    itself, since OpenSSL takes one issuer of a name and never comes back for another (a CA renewed with a new key under
-    the old name, an old cross-certificate beside the current one).
+    `offered` are certificates that came with the value. 1 A path that is known already, and good by our own rules,
+    needs the leaf's signature only. 2 OpenSSL chooses the issuers. 3 Where that fails, every path that the names allow
+    is tried by itself, since OpenSSL takes one issuer of a name and never comes back for another (a CA renewed with a
+    new key under the old name, an old cross-certificate beside the current one).
     """
     # 1
-    if not offered and (known := trust.known.recall(leaf)) and not any(chain_findings(known, policy, now)):
+    if not offered and (known := trust.known.recall(leaf, policy, now)):
         return Path(authorities=known)
     try:
         subject = Authority(leaf, _openssl(leaf))
@@ -116,7 +116,7 @@ def find_path(leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore,
     attempts = [search.attempt(trust.store, pool.untrusted)]
     if not attempts[0].findings:
         if not offered:
-            trust.known.learn(leaf, attempts[0].authorities)
+            trust.known.learn(leaf, attempts[0].authorities, policy)
         return attempts[0]
     # 3
     paths, exhausted = search.paths()
@@ -124,7 +124,7 @@ def find_path(leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore,
         attempts.append(search.attempt(_store([anchor]), between))
         if not attempts[-1].findings:
             if not offered:
-                trust.known.learn(leaf, attempts[-1].authorities)
+                trust.known.learn(leaf, attempts[-1].authorities, policy)
             return attempts[-1]
     told = min((each.findings for each in attempts), key=lambda findings: _SAYS_LITTLE.get(findings[0].code, 0))
     if exhausted:

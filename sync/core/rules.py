@@ -63,6 +63,8 @@ def readable_extensions(certificate: Certificate, context: Context) -> Iterator[
 
 def single_extensions(certificate: Certificate, context: Context) -> Iterator[Finding]:
     """RFC 5280, 4.2."""
+    if len(set(certificate.oids)) == len(certificate.oids):
+        return
     for oid, times in Counter(certificate.oids).items():
         if times > 1:
             yield context.policy.finding(Code.EXT_DUPLICATE, f"{oid} occurs {times} times")

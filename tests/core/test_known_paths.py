@@ -10,6 +10,7 @@ from sync.core.codes import Code
 from sync.core.known_paths import KnownPaths
 from sync.core.path import TrustStore
 from sync.core.person import Attribute
+from sync.core.policy import PRIVATE_CA
 from tests.core.company import ALICE, Company, refusals
 from tests.core.conformance.chains import OF_A_CA, OF_A_LEAF
 from tests.mill import DAY, NOW, Authority, Extension, Mill, extensions
@@ -149,6 +150,6 @@ def test_the_memory_is_bounded() -> None:
     for root in issuers:
         certificate = company.judge(issue(root), trust=trust).certificate
         assert certificate is not None
-        known.learn(certificate, [trust.anchors[0].certificate])
+        known.learn(certificate, [trust.anchors[0].certificate], PRIVATE_CA)
 
     assert 0 < len(known._paths) <= 5
