@@ -13,18 +13,16 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from sync.core.certificate import Certificate
 from sync.core.extensions import PROCESSED
 from sync.core.policy import Policy
+from sync.core.signatures import verify_issued
 
 _AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
 _CERTIFICATE_POLICIES = "2.5.29.32"
 # What reaches down from a CA: name constraints, policy mappings and constraints, inhibitAnyPolicy.
 _REACHING_DOWN = frozenset({"2.5.29.30", "2.5.29.33", "2.5.29.36", "2.5.29.54"})
-
-_PKCS1 = padding.PKCS1v15()
 
 _Key = tuple[bytes, object, str]
 
@@ -102,20 +100,8 @@ def _plain(leaf: Certificate) -> bool:
 
 
 def _signed(leaf: Certificate, issuer: Certificate) -> bool:
-    """RFC 5280, 6.1.3 (a) (1). The two usual schemes go straight to the issuer's key, which stays loaded; of the others
-    `cryptography` finds out the scheme, at a third more."""
-    signed, key = leaf.parsed, issuer.parsed.public_key()
     try:
-        if leaf.signature.scheme == "rsa" and isinstance(key, rsa.RSAPublicKey):
-            digest = signed.signature_hash_algorithm
-            assert digest is not None  # the scheme was read from the same identifier
-            key.verify(signed.signature, signed.tbs_certificate_bytes, _PKCS1, digest)
-        elif leaf.signature.scheme == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
-            digest = signed.signature_hash_algorithm
-            assert digest is not None
-            key.verify(signed.signature, signed.tbs_certificate_bytes, ec.ECDSA(digest))
-        else:
-            signed.verify_directly_issued_by(issuer.parsed)
+        verify_issued(leaf, issuer)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True

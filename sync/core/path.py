@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from OpenSSL import crypto
 
 from sync.core.certificate import Certificate, MalformedCertificateError
@@ -26,6 +27,7 @@ from sync.core.known_paths import KnownPaths
 from sync.core.name_constraints import excluded_mailboxes
 from sync.core.policy import Policy
 from sync.core.refusals import refusal
+from sync.core.signatures import verify_issued
 
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has no name
 _FLAGS = crypto.X509StoreFlags.PARTIAL_CHAIN | crypto.X509StoreFlags.POLICY_CHECK | _NO_CHECK_TIME
@@ -99,9 +101,9 @@ def find_path(leaf: Certificate, offered: Sequence[bytes], *, trust: TrustStore,
     """Find a path from `leaf` to a trust anchor, or tell what keeps it from one (RFC 5280, 6.1).
 
     `offered` are certificates that came with the value. 1 A path that is known already, and good by our own rules,
-    needs the leaf's signature only. 2 OpenSSL chooses the issuers. 3 Where that fails, every path that the names allow
-    is tried by itself, since OpenSSL takes one issuer of a name and never comes back for another (a CA renewed with a
-    new key under the old name, an old cross-certificate beside the current one).
+    needs the leaf's signature only. 2 OpenSSL chooses the issuers. 3 Where that fails, every path that names and
+    signatures allow is tried by itself, since OpenSSL takes one issuer of a name and never comes back for another (a CA
+    renewed with a new key under the old name, an old cross-certificate beside the current one).
     """
     # 1
     if not offered and (known := trust.known.recall(leaf, policy, now)):
@@ -196,17 +198,29 @@ class _Search:
         return Path(authorities=authorities if not findings else (), findings=findings)
 
     def paths(self) -> tuple[list[tuple[Authority, ...]], bool]:
-        """Paths of CAs to an anchor by name alone, the short ones first, and whether the budget cut the search off."""
+        """Paths of CAs to an anchor, the short ones first, and whether the budget cut the search off.
+
+        By name, and where a signature shows that a namesake issued nothing here, not through that one.
+        """
+        signed: dict[tuple[str, str], bool] = {}
         found: list[tuple[Authority, ...]] = []
         waiting: deque[tuple[Authority, ...]] = deque([()])
         steps = 0
         while waiting:
             path = waiting.popleft()
-            for issuer in self.pool.issuers((path[-1] if path else self.leaf).certificate):
+            below = (path[-1] if path else self.leaf).certificate
+            for issuer in self.pool.issuers(below):
                 steps += 1
                 if steps > _MAX_STEPS or len(found) == self.policy.max_paths:
                     return found, True
                 if issuer in path:
+                    continue
+                pair = below.fingerprint, issuer.certificate.fingerprint
+                if pair not in signed:
+                    if len(signed) == self.policy.max_signatures:
+                        return found, True
+                    signed[pair] = _may_have_signed(issuer.certificate, below)
+                if not signed[pair]:
                     continue
                 if issuer.certificate.fingerprint in self.pool.anchors:
                     found.append((*path, issuer))
@@ -228,6 +242,17 @@ class _Search:
             return None
         leaf = self.leaf.certificate
         return leaf if mark == leaf.fingerprint else self.pool.by_fingerprint.get(mark)
+
+
+def _may_have_signed(issuer: Certificate, certificate: Certificate) -> bool:
+    """Whether it did, or whether that is for OpenSSL to say, which knows more algorithms."""
+    try:
+        verify_issued(certificate, issuer)
+    except InvalidSignature:
+        return False
+    except (UnsupportedAlgorithm, ValueError, TypeError):
+        return True
+    return True
 
 
 def _authorities(encoded: Iterable[bytes], role: str) -> tuple[Authority, ...]:

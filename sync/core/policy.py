@@ -78,6 +78,7 @@ class Policy:
     max_certificates: int = 64
     max_depth: int = 8
     max_paths: int = 32
+    max_signatures: int = 128
     max_per_address: int = 1
     max_values: int = 15
 

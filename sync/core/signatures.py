@@ -1,4 +1,5 @@
-"""Whether a key made a signature, over a digest that was taken before: a list of 49 MB is hashed once, not per look."""
+"""Whether a key made a signature: of a certificate, or over a digest that was taken before (a list of 49 MB is hashed
+once, not per look)."""
 
 from __future__ import annotations
 
@@ -12,6 +13,28 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509 import ObjectIdentifier
 
 from sync.core.certificate import Certificate, Signature
+
+_PKCS1 = padding.PKCS1v15()
+
+
+def verify_issued(certificate: Certificate, issuer: Certificate) -> None:
+    """Verify a certificate's signature with its issuer's key, which stays loaded (RFC 5280, 6.1.3 (a) (1)).
+
+    Raises InvalidSignature when that key did not make it, or is of another kind; UnsupportedAlgorithm, ValueError or
+    TypeError when it cannot be told.
+    """
+    signed, key, scheme = certificate.parsed, issuer.parsed.public_key(), certificate.signature.scheme
+    if scheme not in {"rsa", "ecdsa"}:
+        # `cryptography` finds out the scheme's parameters, at a third more.
+        signed.verify_directly_issued_by(issuer.parsed)
+        return
+    digest = signed.signature_hash_algorithm
+    if scheme == "rsa" and digest is not None and isinstance(key, rsa.RSAPublicKey):
+        key.verify(signed.signature, signed.tbs_certificate_bytes, _PKCS1, digest)
+    elif scheme == "ecdsa" and digest is not None and isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signed.signature, signed.tbs_certificate_bytes, ec.ECDSA(digest))
+    else:
+        raise InvalidSignature
 
 
 class Signed(Protocol):

@@ -11,7 +11,6 @@ from cryptography import x509
 from sync.core.codes import Code
 from sync.core.path import TrustStore, TrustStoreError
 from sync.core.person import Attribute
-from sync.core.policy import PRIVATE_CA
 from tests.core.company import ALICE, Company, refusals
 from tests.mill import NOW, Authority, Extension, Mill, der, extensions, smime_blob
 
@@ -379,15 +378,15 @@ def test_a_few_cas_of_one_name_that_lead_nowhere_do_not_exhaust_the_budget(compa
 
 
 def test_the_budget_of_a_policy_counts() -> None:
-    """With two attempts allowed, the third CA of the name is not reached; with three it is."""
+    """With one signature allowed, not every CA of the name is reached; with enough it is."""
     mill = Mill()
     roots = [mill.root("Example Root CA", key="ec256") for _ in range(3)]
     trust = TrustStore.of([root.der for root in roots])
     company = Company()
 
     leaves = [root.issue(ALICE, key="ec256", authority_key_identifier=False) for root in roots]
-    few = [company.judge(leaf, trust=trust, max_paths=1) for leaf in leaves]
-    enough = [company.judge(leaf, trust=trust, max_paths=PRIVATE_CA.max_paths) for leaf in leaves]
+    few = [company.judge(leaf, trust=trust, max_signatures=1) for leaf in leaves]
+    enough = [company.judge(leaf, trust=trust) for leaf in leaves]
 
     assert all(verdict.accepted for verdict in enough)
     assert [Code.CHAIN_SIGNATURE, Code.CHAIN_BUDGET] in [refusals(verdict) for verdict in few]

@@ -100,10 +100,10 @@ def _untrusted() -> Case:
 
 
 def _in_a_crowd(allowed: int) -> Case:
-    """Two CAs of one name and no identifier that would tell which of them it was; one path of them is allowed."""
+    """Two CAs of one name and no identifier that would tell which of them it was; so many signatures are allowed."""
     twins = [_ROOT.issue_ca("Twin", key="ec256", without=[extensions.SUBJECT_KEY_IDENTIFIER]) for _ in range(2)]
     leaf = twins[0].issue(ALICE, key="ec256", authority_key_identifier=False, broken_signature=allowed == 1)
-    return _case(leaf, intermediates=tuple(each.der for each in twins), policy={"max_paths": allowed})
+    return _case(leaf, intermediates=tuple(each.der for each in twins), policy={"max_signatures": allowed})
 
 
 def _two(*, same_key: bool = False, **policy: Any) -> Case:
