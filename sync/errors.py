@@ -48,6 +48,8 @@ class ErrorCode(StrEnum):
     LEDGER_REFUSED = "ledger-refused"
     LEDGER_MALFORMED = "ledger-malformed"
     LEDGER_CONFLICT = "ledger-conflict"
+    BLOBS_UNAVAILABLE = "blobs-unavailable"
+    BLOBS_REFUSED = "blobs-refused"
     CLAIMED = "claimed"
     PACED = "paced"
     SNAPSHOT_MISSING = "snapshot-missing"
@@ -149,6 +151,8 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.LEDGER_REFUSED: "The ledger's table refuses us: the function's identity needs Storage Table Data Contributor on the account.",
     ErrorCode.LEDGER_MALFORMED: "A ledger record cannot be read: it was written by a newer version or changed by hand.",
     ErrorCode.LEDGER_CONFLICT: "Another processor was faster; the message is delivered again and looks again. No action needed.",
+    ErrorCode.BLOBS_UNAVAILABLE: "The working container cannot be reached; it is tried again by itself.",
+    ErrorCode.BLOBS_REFUSED: "The working container is not there or refuses us: function and agent need Storage Blob Data Contributor on it (work_container).",
     ErrorCode.CLAIMED: "Another processor is writing for this person; the message is delivered again. No action needed.",
     ErrorCode.PACED: "Many writes are waiting and this one has its turn later; raise SMIME_SYNC_WRITES_PER_SECOND with care.",
     ErrorCode.SNAPSHOT_MISSING: "Five earlier states are kept of each person: `smime-sync restore` lists them; restore another, or lift the hold.",

@@ -223,6 +223,40 @@ class ClaimStore(Protocol):
         """Raise what `put` would raise if the store is not there or refuses us."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """What lies under a name, and the store's own mark of it for compare-and-swap."""
+
+    content: bytes
+    version: str
+
+
+ANY = "*"
+"""A version: whatever lies there is replaced."""
+
+
+class BlobStore(Protocol):
+    """Small files that every instance sees: the state of runs, lists of the directory, heartbeats.
+
+    Raises TemporaryError `blobs-unavailable`; PermanentError `blobs-refused`.
+    """
+
+    def get(self, name: str) -> Blob | None:
+        """What lies there; None when nothing does."""
+
+    def put(self, name: str, content: bytes, *, version: str | None = ANY) -> str:
+        """Store it and return its version. With a version only over that one, with None only where nothing lies.
+
+        Raises TemporaryError `ledger-conflict` when somebody else was faster.
+        """
+
+    def delete(self, name: str) -> None:
+        """Nothing lies there any more. Deleting what is gone is no error."""
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Names that begin so, in order."""
+
+
 class EventQueue(Protocol):
     """The change queue, from the sender's side."""
 

@@ -97,7 +97,7 @@ class JudgingSettings(_Settings):
     )
     revocation_max_megabytes: int = Field(256, ge=1, le=2048, description="the largest list that is fetched")
     revocation_cache: Path | None = Field(
-        None, description="SQLite file that keeps what was fetched; else only memory does"
+        None, description="SQLite file that keeps what was fetched; else WORK_CONTAINER does, or only memory"
     )
     withdraw_disabled: bool = Field(False, description="withdraw the certificates of disabled accounts")
 
@@ -133,11 +133,14 @@ class StorageSettings(_Settings):
     claims_container: _ContainerName | None = Field(
         None, description="blob container for events over 48 KiB; without it such a person is refused"
     )
+    work_container: _ContainerName | None = Field(
+        None, description="blob container of what instances share: runs, the directory's census, heartbeats, lists"
+    )
 
     @classmethod
     def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
         yield from super().gaps(given)
-        for name in ("claims_container", "lease_container"):
+        for name in ("claims_container", "lease_container", "work_container"):
             if name in given and "storage" not in given and "storage__blobserviceuri" not in given:
                 yield f"{PREFIX}{name.upper()} needs {STORAGE}__blobServiceUri"
         if ("storage" in given) == ("storage__queueserviceuri" in given):

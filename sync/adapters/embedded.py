@@ -29,9 +29,9 @@ from sync.core.rate import Rate
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Failure, Record, Snapshot
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import MAX_MESSAGE_BYTES, SNAPSHOTS, Message
+from sync.ports import ANY, MAX_MESSAGE_BYTES, SNAPSHOTS, Blob, Message
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE queue (
     id TEXT PRIMARY KEY, body TEXT NOT NULL, visible_at REAL NOT NULL, dequeue_count INTEGER NOT NULL DEFAULT 0,
@@ -48,6 +48,9 @@ CREATE TABLE certificates (recipient TEXT NOT NULL, attribute TEXT NOT NULL, val
 CREATE TABLE history (anchor TEXT NOT NULL, id TEXT NOT NULL, snapshot BLOB NOT NULL, PRIMARY KEY (anchor, id));
 CREATE TABLE pace (booked_until TEXT);
 """
+_BLOBS = (
+    "CREATE TABLE blobs (version INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, content BLOB NOT NULL)"
+)
 
 
 class Database:
@@ -76,8 +79,10 @@ class Database:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
                 connection.execute("INSERT INTO pace VALUES (NULL)")
+            if version < 2:
+                connection.execute(_BLOBS)
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            elif version != _SCHEMA_VERSION:
+            if version > _SCHEMA_VERSION:
                 raise PermanentError(
                     ErrorCode.FILE_UNREADABLE, f"the state file is of version {version}, not {_SCHEMA_VERSION}"
                 )
@@ -215,6 +220,34 @@ class EmbeddedHistory:
     def all(self, anchor: str) -> Sequence[Snapshot]:
         rows = self._database.rows("SELECT snapshot FROM history WHERE anchor = ? ORDER BY id DESC", anchor)
         return [snapshot_from_json(snapshot) for (snapshot,) in rows]
+
+
+class EmbeddedBlobs:
+    """BlobStore: a row for each name, compare-and-swap on a number that SQLite never gives twice."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> Blob | None:
+        rows = self._database.rows("SELECT content, version FROM blobs WHERE name = ?", name)
+        return Blob(content=rows[0][0], version=str(rows[0][1])) if rows else None
+
+    def put(self, name: str, content: bytes, *, version: str | None = ANY) -> str:
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT version FROM blobs WHERE name = ?", (name,)).fetchall()
+            found = str(rows[0][0]) if rows else None
+            if version not in {ANY, found}:
+                raise TemporaryError(ErrorCode.LEDGER_CONFLICT, f"somebody else has just stored {name}")
+            stored = connection.execute("INSERT OR REPLACE INTO blobs (name, content) VALUES (?, ?)", (name, content))
+            return str(stored.lastrowid)
+
+    def delete(self, name: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM blobs WHERE name = ?", (name,))
+
+    def names(self, prefix: str) -> Iterator[str]:
+        query = "SELECT name FROM blobs WHERE name >= ? AND name < ? ORDER BY name"
+        return (name for (name,) in self._database.rows(query, prefix, f"{prefix}\U0010ffff"))
 
 
 class EmbeddedPace:

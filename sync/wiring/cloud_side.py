@@ -27,7 +27,7 @@ from sync.replayer import Replay, Replayer
 from sync.restorer import Restorer
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
-from sync.wiring.storage import claim_store, storage_credential, storage_queue
+from sync.wiring.storage import claim_store, shared_cache, storage_credential, storage_queue
 from sync.wiring.telemetry import telemetry
 from sync.wiring.tenant import exchange_online
 
@@ -103,7 +103,8 @@ def cloud_from(config: settings.CloudSettings) -> App:
 
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
     policy = judging_policy(config)
-    revocation = revocation_sources(config, trust, ca_file=config.ca_file, clock=now)
+    cache = None if config.revocation_cache else shared_cache(config)
+    revocation = revocation_sources(config, trust, ca_file=config.ca_file, cache=cache, clock=now)
     if config.storage is not None:
         connection = config.storage.get_secret_value()
         ledger = TableLedger.from_connection_string(connection, config.ledger_table)

@@ -17,6 +17,7 @@ from sync.wiring.machine import read_text, read_values
 
 if TYPE_CHECKING:
     from sync.adapters.revocation_http import HttpFetcher
+    from sync.ports import Cache
     from sync.revocation_sources import RevocationSources
 
 
@@ -60,9 +61,17 @@ def revocation_fetcher(config: settings.JudgingSettings, ca_file: Path | None) -
 
 
 def revocation_sources(
-    config: settings.JudgingSettings, trust: TrustStore, *, ca_file: Path | None = None, clock: Callable[[], datetime]
+    config: settings.JudgingSettings,
+    trust: TrustStore,
+    *,
+    ca_file: Path | None = None,
+    cache: Cache | None = None,
+    clock: Callable[[], datetime],
 ) -> RevocationSources | None:
-    """Where revocation is asked for, if anywhere. Raises PermanentError `file-unreadable`, `settings-invalid`."""
+    """Where revocation is asked for, if anywhere. What was fetched is kept in `cache`, or else where the settings say.
+
+    Raises PermanentError `file-unreadable`, `settings-invalid`.
+    """
     if config.revocation_sources is None or config.revocation == "off":
         return None
     from sync.adapters.revocation_cache import SqliteCache
@@ -72,7 +81,7 @@ def revocation_sources(
         read_sources(read_text(config.revocation_sources)),
         trust=trust,
         fetcher=revocation_fetcher(config, ca_file),
-        cache=SqliteCache(config.revocation_cache),
+        cache=cache or SqliteCache(config.revocation_cache),
         now=clock,
         refresh=timedelta(hours=config.revocation_refresh_hours),
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
     from sync.adapters.blob_claims import BlobClaims
+    from sync.adapters.blob_store import BlobCache, BlobStore
     from sync.adapters.storage_queue import StorageQueue
 
 
@@ -44,6 +45,24 @@ def claim_store(config: settings.StorageSettings) -> BlobClaims | None:
     from sync.adapters.blob_claims import BlobClaims
 
     return BlobClaims(container(config, config.claims_container))
+
+
+def blob_store(config: settings.StorageSettings) -> BlobStore | None:
+    """The container of what instances share, where one is set."""
+    if config.work_container is None:
+        return None
+    from sync.adapters.blob_store import BlobStore
+
+    return BlobStore(container(config, config.work_container))
+
+
+def shared_cache(config: settings.StorageSettings) -> BlobCache | None:
+    """The cache of revocation that every instance shares, where there is a container for it."""
+    if config.work_container is None:
+        return None
+    from sync.adapters.blob_store import BlobCache
+
+    return BlobCache(container(config, config.work_container))
 
 
 def container(config: settings.StorageSettings, name: str) -> ContainerClient:

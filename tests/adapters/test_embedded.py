@@ -12,6 +12,7 @@ import pytest
 
 from sync.adapters.embedded import (
     Database,
+    EmbeddedBlobs,
     EmbeddedFailures,
     EmbeddedHistory,
     EmbeddedLedger,
@@ -22,6 +23,7 @@ from sync.adapters.embedded import (
 from sync.core.person import Values
 from sync.core.recipient import Recipient
 from sync.errors import ErrorCode, PermanentError
+from tests.adapters.blob_store_contract import BlobStoreContract
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.history_contract import HistoryContract
 from tests.adapters.ledger_contract import LedgerContract
@@ -74,6 +76,12 @@ class TestHistory(HistoryContract):
     @pytest.fixture
     def history(self, database: Database) -> EmbeddedHistory:
         return EmbeddedHistory(database)
+
+
+class TestBlobs(BlobStoreContract):
+    @pytest.fixture
+    def blobs(self, database: Database) -> EmbeddedBlobs:
+        return EmbeddedBlobs(database)
 
 
 class TestPace(PaceContract):
