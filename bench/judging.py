@@ -35,8 +35,8 @@ _NOTE = (
     "context each time, since it remembers what it has validated, with its roots read before. The stream is "
     f"`smime-sync validate --jsonl` on {LINES:,} cases of 200 certificates, start and JSON included, "
     "and its floor that of as many certificates on one core. "
-    "pyhanko-certvalidator took 3.6 ms when 25 times that was made a goal; its present version needs the time above, and "
-    "even the floor, which judges nothing, is faster only by what the column `beside the floor` says of it."
+    "pyhanko-certvalidator took 3.6 ms when 25 times that was made a goal; its present version needs the time above, "
+    "and even the floor, which judges nothing, is faster only by what the column `beside the floor` says of it."
 )
 
 
