@@ -176,7 +176,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.RECIPIENT_AMBIGUOUS: "More than one recipient answers to this address: remove the duplicate in Exchange Online.",
     ErrorCode.RECIPIENT_KIND: "This kind of recipient cannot hold certificates: only mailboxes, mail users and mail contacts can.",
     ErrorCode.READ_BACK_DIFFERS: "After the write the recipient does not hold what was sent: somebody else writes it too. See the audit log.",
-    ErrorCode.READ_BACK_UNREADABLE: "The tenant does not return bytes: run probe and set the answer format that it names.",
+    ErrorCode.READ_BACK_UNREADABLE: "The tenant does not return bytes: run probe and set the answer format that it names. With read_format=counts: this recipient holds values that we did not put there; clear them by hand or leave it out.",
     ErrorCode.ON_PREMISES_MASTERED: "The directory owns this recipient: Entra Connect writes it, or make its Exchange attributes cloud-managed.",
     ErrorCode.REVERTED: "Something takes our values away again: see whether Entra Connect still exports this recipient, then replay.",
     ErrorCode.SETTINGS_INVALID: "Correct each setting named here; docs/settings.md lists them.",

@@ -313,9 +313,9 @@ class Prober:
     def _report(self, *, restored: bool | None) -> Probed:
         self._note("throttled", ", ".join(sorted(set(self._waits))) or "not met")
         settings = {}
-        if self._bound and self._exact and self._cleared:
+        if self._bound and self._cleared:
             settings = {
-                "SMIME_SYNC_READ_FORMAT": self._exact[0],
+                "SMIME_SYNC_READ_FORMAT": self._exact[0] if self._exact else "counts",
                 "SMIME_SYNC_WRITE_ENCODING": self._bound[0],
                 "SMIME_SYNC_WRITE_CLEARING": self._cleared[0],
             }

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sync.core.decision import Decision, decide
 from sync.core.event import Cause, Event
@@ -103,21 +104,22 @@ class Processor:
         # 2. and 3. Read the recipient, decide.
         examined = self.examine(event, record)
         recipient, decision = examined.recipient, examined.decision
+        outcome = partial(self._outcome, event, unverified=recipient is not None and recipient.unverified)
         record = replace(record, watermark=event.watermark, event=body, claimed_until=None)
         if recipient is None or decision is None:
             if not event.person.deleted:
                 raise TemporaryError(ErrorCode.NO_RECIPIENT, f"no recipient answers to the addresses of {anchor}")
-            return self._record(record, self._outcome(event, Status.GONE))
+            return self._record(record, outcome(Status.GONE))
         if event.cause is Cause.VERIFICATION:
             _insist_that_it_stayed(record.managed, recipient.values)
         record = replace(record, recipient=recipient.id)
         if not decision.ours_to_write:
-            return self._record(record, self._outcome(event, Status.MANAGED_ON_PREMISES, decision))
+            return self._record(record, outcome(Status.MANAGED_ON_PREMISES, decision))
         if not decision.writes:
             settled = replace(record, managed=decision.plan.settled)
-            return self._record(settled, self._outcome(event, Status.UNCHANGED, decision))
+            return self._record(settled, outcome(Status.UNCHANGED, decision))
         if self.report_only:
-            return self._record(record, self._outcome(event, Status.REPORTED, decision))
+            return self._record(record, outcome(Status.REPORTED, decision))
 
         self._insist_on_a_turn(event)
 
@@ -135,12 +137,12 @@ class Processor:
             if error.code is ErrorCode.ON_PREMISES_MASTERED:
                 # An ordinary answer, not a failure: nothing was written, so nothing more is ours than before.
                 given_up = replace(record, managed=before, claimed_until=None)
-                return self._record(given_up, self._outcome(event, Status.MANAGED_ON_PREMISES, decision))
+                return self._record(given_up, outcome(Status.MANAGED_ON_PREMISES, decision))
             self.ledger.put(replace(record, claimed_until=None))
             raise
         # 6. Record the outcome.
         settled = replace(record, managed=decision.plan.settled, claimed_until=None)
-        return self._record(settled, self._outcome(event, Status.WRITTEN, decision))
+        return self._record(settled, outcome(Status.WRITTEN, decision))
 
     def _held(self, record: Record) -> Snapshot | None:
         """What an administrator restored, if anything. Raises PermanentError `snapshot-missing`."""
@@ -159,7 +161,9 @@ class Processor:
         if (wait := turn - self.now()) > timedelta(0):
             raise TemporaryError(ErrorCode.PACED, f"its turn to be written is at {turn:%H:%M:%S} UTC", retry_after=wait)
 
-    def _outcome(self, event: Event, status: Status, decision: Decision | None = None) -> Outcome:
+    def _outcome(
+        self, event: Event, status: Status, decision: Decision | None = None, *, unverified: bool = False
+    ) -> Outcome:
         now = self.now()
         outcome = Outcome(
             status=status,
@@ -168,6 +172,7 @@ class Processor:
             watermark=event.watermark,
             cause=event.cause,
             seconds=max(0.0, (now - event.time).total_seconds()),
+            unverified=unverified,
         )
         if decision is None:
             return outcome

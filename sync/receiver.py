@@ -165,10 +165,11 @@ def _log(outcome: Outcome) -> None:
     codes = sorted({finding.code for judged in outcome.judged for finding in judged.findings})
     logger.log(
         logging.ERROR if outcome.status is Status.FAILED else logging.INFO,
-        "done anchor=%s cause=%s status=%s reason=%s findings=%s added=%s withdrawn=%s",
+        "done anchor=%s cause=%s status=%s%s reason=%s findings=%s added=%s withdrawn=%s",
         outcome.anchor,
         outcome.cause,
         outcome.status,
+        " unverified" if outcome.unverified else "",
         outcome.reason,
         ",".join(codes),
         ",".join(print_[:16] for print_ in outcome.added),

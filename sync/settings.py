@@ -195,7 +195,11 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
     )
     event_keys_file: Path | None = Field(None, description="PEM file with the agents' public keys, several in turn")
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
-    read_format: Literal["json", "clixml"] = Field("json", description="how bytes are read back; probe names it")
+    read_format: Literal["json", "clixml", "counts"] = Field(
+        "json",
+        description="how bytes are read back; probe names it. `counts` where no format shows them: their number is "
+        "compared, our memory in WORK_CONTAINER stands in for them, and outcomes say unverified",
+    )
     write_encoding: Literal[
         "tagged-integers", "tagged-base64", "element-integers", "element-base64", "base64", "integers"
     ] = Field("tagged-integers", description="how bytes are sent; probe names it")
@@ -208,6 +212,8 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         yield from super().gaps(given)
         if "storage__queueserviceuri" in given and "storage__tableserviceuri" not in given:
             yield f"{STORAGE}__tableServiceUri is missing beside {STORAGE}__queueServiceUri"
+        if given.get("read_format") == "counts" and "work_container" not in given:
+            yield f"{PREFIX}READ_FORMAT=counts needs {PREFIX}WORK_CONTAINER"
         off = given.get("require_signed_events", "").lower() in {"false", "0", "no", "off", "n", "f"}
         if not off and "event_keys_file" not in given:
             yield f"{PREFIX}REQUIRE_SIGNED_EVENTS needs {PREFIX}EVENT_KEYS_FILE (or set it to false)"

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sync import envelope
 from sync.adapters.embedded import (
@@ -157,7 +158,7 @@ class Office:
         """A good certificate for this person, unless the options say otherwise."""
         return self.issuing.issue(f"{name}@corp.example", **options)  # type: ignore[arg-type]
 
-    def mailbox(self, name: str, *held: Issued, **options: bool) -> Recipient:
+    def mailbox(self, name: str, *held: Issued, **options: Any) -> Recipient:
         """Give a person a mailbox that already holds these certificates."""
         recipient = Recipient(
             id=str(uuid.UUID(bytes=anchor(name).object_guid)),

@@ -29,6 +29,8 @@ class Recipient:
     """One recipient and what it holds now.
 
     `id` is the ExternalDirectoryObjectId; `addresses` are its SMTP addresses without prefix, the primary one first.
+    `hidden` is how many values each attribute holds, in the order of `Attribute`, where the tenant does not show them:
+    `values` then say nothing. `unverified` says that they are remembered and were not seen.
     """
 
     id: str
@@ -37,6 +39,8 @@ class Recipient:
     directory_synchronised: bool = False
     cloud_managed: bool = False
     values: Values = Values()
+    hidden: tuple[int, ...] | None = None
+    unverified: bool = False
 
     @property
     def owner(self) -> Owner:

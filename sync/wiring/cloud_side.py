@@ -29,7 +29,7 @@ from sync.wiring.judging import judging_policy, read_trust_store, revocation_sou
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import claim_store, shared_cache, storage_credential, storage_queue
 from sync.wiring.telemetry import telemetry
-from sync.wiring.tenant import exchange_online
+from sync.wiring.tenant import recipients
 
 if TYPE_CHECKING:
     from sync.adapters.embedded import EmbeddedQueue, EmbeddedRecipients
@@ -119,7 +119,7 @@ def cloud_from(config: settings.CloudSettings) -> App:
         history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file)
         pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
     processor = Processor(
-        recipients=exchange_online(config),
+        recipients=recipients(config),
         ledger=ledger,
         history=history,
         judging=lambda moment: Context(now=moment, trust=trust, policy=policy),

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sync import settings
+from sync.ports import Recipients
+from sync.remembering import RememberedRecipients
 from sync.wiring.judging import read_trust_store, revocation_fetcher
 from sync.wiring.machine import now, read_text
+from sync.wiring.storage import blob_store
 
 if TYPE_CHECKING:
     import requests
@@ -27,12 +30,23 @@ if TYPE_CHECKING:
 _log = logging.getLogger("smime_sync.wiring")
 
 
+def recipients(config: settings.CloudSettings) -> Recipients:
+    """The tenant's recipients; where it does not show what they hold, as we remember it."""
+    tenant, memory = exchange_online(config), blob_store(config)
+    if config.read_format != "counts":
+        return tenant
+    assert memory is not None  # the settings insist on it
+    return RememberedRecipients(tenant, memory)
+
+
 def exchange_online(config: settings.CloudSettings) -> ExchangeOnline:
     """The tenant: one token source and one session per process."""
     from sync.adapters.exchange_online import Clearing, Codec, Encoding, ExchangeOnline
 
     codec = Codec(encoding=Encoding(config.write_encoding), clearing=Clearing(config.write_clearing))
-    return ExchangeOnline(admin_api(config, tenant_tokens(config), config.read_format), codec)
+    shows_bytes = config.read_format != "counts"
+    answers = config.read_format if shows_bytes else "json"
+    return ExchangeOnline(admin_api(config, tenant_tokens(config), answers), codec, shows_bytes=shows_bytes)
 
 
 def tenant_tokens(config: settings.CloudSettings) -> entra.TokenSource:
@@ -115,7 +129,7 @@ def preflight(config: settings.CloudSettings, outside: str | None) -> Preflight:
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
     return Preflight(
         token=tokens.token,
-        cmdlets=admin_api(config, tokens, config.read_format),
+        cmdlets=admin_api(config, tokens, "json" if config.read_format == "counts" else config.read_format),
         recipients=exchange_online(config),
         anchors=[each.certificate for each in trust.anchors],
         intermediates=[each.certificate for each in trust.intermediates],

@@ -58,9 +58,11 @@ _THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 class ExchangeOnline:
     """Recipients (ports.py) of one tenant through its admin API."""
 
-    def __init__(self, api: AdminApi, codec: Codec = Codec()) -> None:  # noqa: B008  frozen
+    def __init__(self, api: AdminApi, codec: Codec = Codec(), *, shows_bytes: bool = True) -> None:  # noqa: B008  frozen
+        """`shows_bytes` False: only how many values there are is read (`Recipient.hidden`)."""
         self._api = api
         self._codec = codec
+        self._shows_bytes = shows_bytes
 
     def find(self, *, pinned: str | None, addresses: Sequence[str]) -> Recipient | None:
         """See ports.py. What is not written like an address is answered by nobody: it never reaches a cmdlet."""
@@ -118,7 +120,7 @@ class ExchangeOnline:
             for row in page.rows:
                 # Discovery and other system mailboxes are nobody's; one that is not linked to Entra yet comes later.
                 if _KINDS.get(str(row.get("RecipientTypeDetails"))) is kind and row.get("ExternalDirectoryObjectId"):
-                    yield _whole(kind, row)
+                    yield self._whole(kind, row)
 
     def read_many(self, recipients: Sequence[Recipient]) -> list[Recipient | SyncError]:
         """Each of them as it is now, ten in a request, in their order; the error that one alone met in its place.
@@ -132,7 +134,7 @@ class ExchangeOnline:
                 found.append(answer)
                 continue
             try:
-                found.append(_whole(recipient.kind, _one(call.cmdlet, recipient.id, answer.rows)))
+                found.append(self._whole(recipient.kind, _one(call.cmdlet, recipient.id, answer.rows)))
             except SyncError as error:
                 found.append(error)
         return found
@@ -153,7 +155,18 @@ class ExchangeOnline:
         identity = row.get("ExternalDirectoryObjectId")
         if not isinstance(identity, str) or not identity:
             raise TemporaryError(ErrorCode.NO_RECIPIENT, f"a {details} that has no ExternalDirectoryObjectId (yet)")
-        return _whole(kind, self._get(kind, identity))
+        return self._whole(kind, self._get(kind, identity))
+
+    def _whole(self, kind: RecipientKind, row: Row) -> Recipient:
+        return Recipient(
+            id=str(row["ExternalDirectoryObjectId"]),
+            kind=kind,
+            addresses=_addresses(row),
+            directory_synchronised=_flag(row, "IsDirSynced"),
+            cloud_managed="IsExchangeCloudManaged" in row and _flag(row, "IsExchangeCloudManaged"),
+            values=_values(row) if self._shows_bytes else Values(),
+            hidden=None if self._shows_bytes else tuple(len(_entries(row, _PARAMETERS[each])) for each in Attribute),
+        )
 
     def _get(self, kind: RecipientKind, identity: str) -> Row:
         cmdlet = f"Get-{_NOUNS[kind]}"
@@ -168,17 +181,6 @@ def _one(cmdlet: str, identity: str, rows: Sequence[Row]) -> Row:
     if not _same(row.get("ExternalDirectoryObjectId"), identity):
         raise PermanentError(ErrorCode.TENANT_ANSWER, f"{cmdlet} answered with another object than {identity}")
     return row
-
-
-def _whole(kind: RecipientKind, row: Row) -> Recipient:
-    return Recipient(
-        id=str(row["ExternalDirectoryObjectId"]),
-        kind=kind,
-        addresses=_addresses(row),
-        directory_synchronised=_flag(row, "IsDirSynced"),
-        cloud_managed="IsExchangeCloudManaged" in row and _flag(row, "IsExchangeCloudManaged"),
-        values=_values(row),
-    )
 
 
 def _only(rows: Sequence[Row]) -> Row:
@@ -220,15 +222,16 @@ def _values(row: Row) -> Values:
 
 
 def _octets(row: Row, name: str) -> list[bytes]:
-    """The byte values of one attribute, exactly, or PermanentError `read-back-unreadable`.
+    """The byte values of one attribute, exactly, or PermanentError `read-back-unreadable`."""
+    return [_bytes(entry, name) for entry in _entries(row, name)]
 
-    An attribute that is not there is not empty: whoever took it for empty would erase what it holds.
-    """
+
+def _entries(row: Row, name: str) -> list[object]:
+    """An attribute that is not there is not empty: whoever took it for empty would erase what it holds."""
     if name not in row:
         raise PermanentError(ErrorCode.READ_BACK_UNREADABLE, f"the recipient comes without {name}")
     value = row[name]
-    entries = value if isinstance(value, list) else [] if value is None else [value]
-    return [_bytes(entry, name) for entry in entries]
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _bytes(entry: object, name: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync.adapters.exchange_online import AnswerFormat, Clearing, Encoding
+from sync.adapters.exchange_online import AnswerFormat, Clearing, Encoding, ExchangeOnline
 from sync.core.person import Attribute, Values
 from sync.core.recipient import RecipientKind
 from sync.errors import ErrorCode, PermanentError, TemporaryError
@@ -384,3 +384,19 @@ def test_values_are_one_set_per_attribute(connection: Connection) -> None:
 
     assert found is not None
     assert found.values == Values.of([VALUE, OTHER])
+
+
+def test_a_tenant_that_does_not_return_bytes_tells_how_many_there_are(connection: Connection) -> None:
+    """Which is all that is read where the settings say so; a write goes the usual way."""
+    connection.tenant.behaviour.bytes_in_json = False
+    ada = connection.tenant.add_mailbox("ada@corp.example", values=Values.of([b"one", b"two"], [b"three"]))
+    counting = ExchangeOnline(connection.api, connection.codec, shows_bytes=False)
+
+    before = counting.find(pinned=None, addresses=["ada@corp.example"])
+    assert before is not None
+    counting.write(before, {Attribute.USER_CERTIFICATE: ()})
+    after = counting.find(pinned=ada.id, addresses=[])
+
+    assert after is not None
+    assert (before.hidden, before.values) == ((2, 1), Values())
+    assert after.hidden == (0, 1)
