@@ -389,7 +389,9 @@ def test_values_are_one_set_per_attribute(connection: Connection) -> None:
 def test_a_tenant_that_does_not_return_bytes_tells_how_many_there_are(connection: Connection) -> None:
     """Which is all that is read where the settings say so; a write goes the usual way."""
     connection.tenant.behaviour.bytes_in_json = False
-    ada = connection.tenant.add_mailbox("ada@corp.example", values=Values.of([b"one", b"two"], [b"three"]))
+    ada = connection.tenant.add_mailbox(
+        "ada@corp.example", user_certificate=[b"one", b"two"], user_smime_certificate=[b"three"]
+    )
     counting = ExchangeOnline(connection.api, connection.codec, shows_bytes=False)
 
     before = counting.find(pinned=None, addresses=["ada@corp.example"])
