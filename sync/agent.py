@@ -192,7 +192,7 @@ class Agent:
     def _pages(self, troubles: list[SyncError]) -> Iterator[Page]:
         """What the directory shows until it fails: what was read by then is settled and sent all the same."""
         try:
-            yield from self.directory.changes(self.state.checkpoint())
+            yield from self.directory.changes(self.state.checkpoint(), self.state.seen)
         except SyncError as error:
             troubles.append(error)
 

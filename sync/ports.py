@@ -5,7 +5,7 @@ Every method may raise `TemporaryError` or `PermanentError` (sync.errors) and no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -45,6 +45,15 @@ class Page:
     resumed: bool = False
 
 
+Seen = Callable[[Sequence[bytes]], Set[bytes]]
+"""Which of these objectGUIDs the full import that is open has read already."""
+
+
+def nobody(guids: Sequence[bytes]) -> Set[bytes]:  # noqa: ARG001 - a Seen
+    """Nobody was seen before."""
+    return frozenset()
+
+
 class Directory(Protocol):
     """Active Directory, or what stands for it."""
 
@@ -52,10 +61,11 @@ class Directory(Protocol):
     def name(self) -> str:
         """The domain, for the event's source."""
 
-    def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:
         """Read all that changed since `checkpoint` to the end; with None, or a checkpoint refused, everything.
 
-        Each person comes whole. A person deleted or out of scope comes with `deleted` set.
+        Each person comes whole. A person deleted or out of scope comes with `deleted` set. With the checkpoint of a
+        full import that came to no end it is gone on with, and whoever was `seen` by then does not come again.
         """
 
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
@@ -146,6 +156,9 @@ class AgentState(Protocol):
         letter that withdraws is held until `settle`. Raises TemporaryError `state-busy` when `expected` is not the
         next watermark any more: another process has written meanwhile.
         """
+
+    def seen(self, guids: Sequence[bytes]) -> Set[bytes]:
+        """Which of these people a full import that is still open has seen."""
 
     def unseen(self, scope: str) -> Iterator[Person]:
         """People of `scope` whose last told state was no deletion and whom its full import has not seen yet."""

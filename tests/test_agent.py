@@ -17,7 +17,7 @@ from sync.core.identity import SourceAnchor
 from sync.core.person import Person, Values
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.opening import Opener
-from sync.ports import EventQueue, Page, Term
+from sync.ports import EventQueue, Page, Seen, Term, nobody
 from sync.resend import Asking, ResendRequests
 from tests.office import person
 
@@ -34,7 +34,7 @@ class Script:
     name: str = "corp.example"
     there: dict[bytes, Person] = field(default_factory=dict)
 
-    def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:
         self.asked.append(checkpoint)
         for page in self.reads.pop(0):
             if isinstance(page, SyncError):

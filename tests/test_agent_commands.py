@@ -20,7 +20,7 @@ from sync.core.identity import SourceAnchor
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError
 from sync.examination import examine
-from sync.ports import Page
+from sync.ports import Page, Seen, nobody
 from sync.signature import Signer, Verifier
 from tests.office import person
 from tests.test_cli import call
@@ -49,7 +49,7 @@ class There:
     name: str = "corp.example"
     skew: timedelta = timedelta(0)
 
-    def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:
         if self.error:
             raise self.error
         yield Page(people=self.people, checkpoint=b"1", full=True, complete=True)

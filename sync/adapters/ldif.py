@@ -16,7 +16,7 @@ from pathlib import Path
 from sync.core.identity import SourceAnchor
 from sync.core.person import Person, Values
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import Page
+from sync.ports import Page, Seen, nobody
 
 _ACCOUNT_DISABLED = 0x2
 """ADS_UF_ACCOUNTDISABLE of userAccountControl (MS-ADTS 2.2.16)."""
@@ -38,7 +38,7 @@ class LdifDirectory:
     def name(self) -> str:
         return self._name
 
-    def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:
         # The state is taken before the content: a change in between is read again, never missed.
         self._seen = self._stat()
         try:

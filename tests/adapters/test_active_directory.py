@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 
+from sync import envelope
 from sync.adapters.active_directory import Access, ActiveDirectory, Scope
+from sync.adapters.agent_state import StateFile
+from sync.adapters.embedded import Database, EmbeddedQueue
+from sync.agent import Agent, Round
 from sync.core.person import Values
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.adapters.directory_contract import BLOB, FIRST, LONG, SECOND, DirectoryContract, Follower
@@ -29,6 +33,7 @@ from tests.lab.setup import samba
 pytestmark = pytest.mark.lab
 
 PASSWORD = "Agent-Passw0rd!1"
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 _names = itertools.count(1)
 
 
@@ -271,18 +276,68 @@ class TestScope:
             assert follower.follow(configured)[-1].complete
             assert not any(page.full for page in follower.follow(configured))
 
-    def test_a_full_import_in_pages_can_be_interrupted(self, stage: SambaStage) -> None:
-        """Only the last page carries a new checkpoint: until then the next start begins again."""
+    def test_a_full_import_in_pages_goes_on_where_it_was_interrupted(self, stage: SambaStage) -> None:
+        """Whoever was seen before does not come again, and what changed of them meanwhile comes after it."""
         guids = {stage.add(f"many{number}", userCertificate=[FIRST]) for number in range(7)}
         with contextlib.closing(stage.open(base=stage.unit, page_size=3)) as directory:
-            pages = list(directory.changes(b"what the caller came with"))
-            assert [len(page.people) for page in pages] == [3, 3, 1]
+            first = next(directory.changes(None))
+            seen = {person.anchor.object_guid for person in first.people}
+            assert (len(seen), first.full, first.complete, first.resumed) == (3, True, False, False)
+            changed = min(seen)
+            stage.replace(changed, "userCertificate", [SECOND])
+        with contextlib.closing(stage.open(base=stage.unit, page_size=3)) as directory:
+            pages = list(directory.changes(first.checkpoint, lambda guids: seen & set(guids)))
             assert [page.complete for page in pages] == [False, False, True]
-            assert {page.checkpoint for page in pages[:-1]} == {b"what the caller came with"}
-            assert {person.anchor.object_guid for page in pages for person in page.people} == guids
-            interrupted = Follower(checkpoint=next(iter(directory.changes(None))).checkpoint)
-            assert interrupted.follow(directory)[-1].complete
-            assert set(interrupted.people) == guids
+            assert all(page.full and page.resumed for page in pages)
+            assert {person.anchor.object_guid for page in pages for person in page.people} == guids - seen
+            assert {page.checkpoint for page in pages[:-1]} == {first.checkpoint}
+            follower = Follower(checkpoint=pages[-1].checkpoint)
+            follower.follow(directory)
+            assert set(follower.people) == {changed}
+
+    def test_an_interrupted_import_of_another_configuration_begins_anew(self, stage: SambaStage) -> None:
+        """What was seen by another filter says nothing of who is in scope now."""
+        guid = stage.add("yvette", userCertificate=[FIRST])
+        with contextlib.closing(stage.open(base=stage.unit, page_size=1)) as directory:
+            begun = next(directory.changes(None)).checkpoint
+        with contextlib.closing(stage.open(base=stage.unit, filter_="(cn=yvette*)")) as directory:
+            (page,) = directory.changes(begun, frozenset)
+            assert (page.full, page.resumed, page.complete) == (True, False, True)
+            assert [person.anchor.object_guid for person in page.people] == [guid]
+
+    def test_an_agent_that_is_killed_in_a_full_import_reads_the_rest(self, stage: SambaStage, tmp_path: Path) -> None:
+        """With its real memory: nobody is told twice, nobody is missed, and whoever left meanwhile is told gone."""
+        guids = [stage.add(f"crowd{number}", userCertificate=[FIRST]) for number in range(8)]
+        queue = EmbeddedQueue(Database(None, lambda: NOW))
+
+        def agent(directory: ActiveDirectory) -> Agent:
+            return Agent(
+                directory=directory,
+                state=StateFile(tmp_path / "agent.sqlite", lambda: NOW),
+                queue=queue,
+                now=lambda: NOW,
+            )
+
+        def killed(done: Round) -> None:
+            if done.read >= 4:
+                raise KeyboardInterrupt
+
+        with (
+            contextlib.closing(stage.open(base=stage.unit, page_size=2)) as directory,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            agent(directory).once(killed)
+        told = agent(directory).state
+        leaver = next(guid for guid in guids if told.seen([guid]))
+        stage.delete(leaver)
+        with contextlib.closing(stage.open(base=stage.unit, page_size=2)) as directory:
+            rest = agent(directory).once()
+            assert rest.read == len(guids) - 4
+            after = agent(directory).once()
+        events = [envelope.parse(message.body) for message in queue.receive(32, timedelta(minutes=1))]
+        assert after.written == 1
+        assert [each.person.deleted for each in events if each.person.anchor.object_guid == leaver] == [False, True]
+        assert sorted(each.person.anchor.object_guid for each in events if not each.person.deleted) == sorted(guids)
 
     def test_a_change_during_a_full_import_comes_after_it(self, stage: SambaStage) -> None:
         """The cookie is older than the first page."""

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
@@ -87,9 +87,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The marks of one domain, the latest read controller last."""
+    """The marks of one domain, the latest read controller last; and where a full import that is not at its end yet will
+    have ended: whatever changed after its beginning is read from there."""
 
     marks: tuple[Mark, ...] = ()
+    importing: Mark | None = None
 
     def of(self, controller: Controller) -> Mark | None:
         """Where the last read of this database ended."""
@@ -100,9 +102,15 @@ class Checkpoint:
         others = [other for other in self.marks if other.invocation_id != mark.invocation_id]
         return Checkpoint((*others, mark)[-KEPT:])
 
+    def begun(self, mark: Mark) -> Checkpoint:
+        """The same, with a full import on the way to this mark."""
+        return replace(self, importing=mark)
+
     def dump(self) -> bytes:
         """As small versioned JSON."""
-        members = {"version": VERSION, "marks": [mark.members() for mark in self.marks]}
+        members: dict[str, Any] = {"version": VERSION, "marks": [mark.members() for mark in self.marks]}
+        if self.importing is not None:
+            members["importing"] = self.importing.members()
         return json.dumps(members, separators=(",", ":")).encode("ascii")
 
     @classmethod
@@ -112,8 +120,9 @@ class Checkpoint:
             members = json.loads(saved or b"null")
             if members["version"] != VERSION:
                 return cls()
-            return cls(tuple(Mark.of(mark) for mark in members["marks"]))
-        except (ValueError, KeyError, TypeError):
+            importing = members.get("importing")
+            return cls(tuple(Mark.of(mark) for mark in members["marks"]), importing and Mark.of(importing))
+        except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
 

@@ -20,7 +20,7 @@ from sync.adapters.active_directory.reader import PAGE_SIZE, Reader, RefusedErro
 from sync.adapters.active_directory.scope import Scope
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import Page
+from sync.ports import Page, Seen, nobody
 
 logger = logging.getLogger("smime_sync.directory")
 
@@ -52,12 +52,14 @@ class ActiveDirectory:
         root = (self._controller or self._look()[1]).root
         return ".".join(part.partition("=")[2] for part in root.split(","))
 
-    def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:
         """Read all that changed since `checkpoint` to the end, or everything.
 
-        A delta page carries the checkpoint of its own end. Of a full import only the last page carries a new one; those
-        before carry what the caller came with, so that an interrupted full import begins again. Whoever leaves the
-        scope without a change of their own (an OU was moved, a group changed) is seen by the next full import.
+        A delta page carries the checkpoint of its own end. Of a full import only the last page carries a new mark;
+        those before say that it has begun, and from where on what changed since is read. Interrupted, it goes on:
+        whoever was seen is passed over by objectGUID alone, for a place in a paged search dies with its connection.
+        Whoever leaves the scope without a change of their own (an OU was moved, a group changed) is seen by the next
+        full import.
         Another controller than the last one costs a full import the first time, and after that a delta.
         Raises TemporaryError `directory-unavailable`; PermanentError `directory-credentials`, `directory-rights`,
         `directory-tls`, `directory-malformed`, `settings-invalid`, `file-unreadable`.
@@ -66,6 +68,10 @@ class ActiveDirectory:
         reader = self._reader(connection, controller)
         configuration = configuration_hash(f"{reader.tracked} {reader.filter_}", ATTRIBUTES, reader.base)
         known = Checkpoint.load(checkpoint)
+        begun = known.importing
+        if begun is not None and holds(begun, controller, configuration):
+            yield from _rest(reader, self._page_size, seen, before=known, after=begun)
+            return
         mark = known.of(controller)
         if mark is not None and holds(mark, controller, configuration):
             try:
@@ -74,8 +80,8 @@ class ActiveDirectory:
                 pass  # too old, or of a history that is gone: everything, then
             else:
                 return
-        after = known.moved(Mark.taken(_cookie(reader), controller, configuration))
-        yield from _everything(reader, self._page_size, before=checkpoint or b"", after=after.dump())
+        after = Mark.taken(_cookie(reader), controller, configuration)
+        yield from _everything(reader, self._page_size, before=known.begun(after), after=after)
 
     def find(self, guids: Sequence[bytes]) -> tuple[Person, ...]:
         """These people as they are here now; whoever is not found or not in scope comes as deleted."""
@@ -182,7 +188,7 @@ def _cookie(reader: Reader) -> bytes | None:
         return None
 
 
-def _everything(reader: Reader, page_size: int, *, before: bytes, after: bytes) -> Iterator[Page]:
+def _everything(reader: Reader, page_size: int, *, before: Checkpoint, after: Mark) -> Iterator[Page]:
     """Everybody, in pages that hold memory down, where one DirSync answer would hold all.
 
     `after` was taken before the first page, so that whatever changes meanwhile comes after it.
@@ -191,7 +197,23 @@ def _everything(reader: Reader, page_size: int, *, before: bytes, after: bytes) 
     while not last:
         people, place = reader.page(place, page_size)
         last = not place
-        yield Page(people=people, checkpoint=after if last else before, full=True, complete=last)
+        yield Page(people=people, checkpoint=_reached(before, after, last=last), full=True, complete=last)
+
+
+def _rest(reader: Reader, page_size: int, seen: Seen, *, before: Checkpoint, after: Mark) -> Iterator[Page]:
+    """Everybody whom the import that `before` tells of has not seen yet."""
+    place, last = b"", False
+    while not last:
+        guids, place = reader.guids(place, page_size)
+        last = not place
+        passed = seen(guids)
+        people, _ = reader.again([guid for guid in guids if guid not in passed])
+        checkpoint = _reached(before, after, last=last)
+        yield Page(people=people, checkpoint=checkpoint, full=True, complete=last, resumed=True)
+
+
+def _reached(before: Checkpoint, after: Mark, *, last: bool) -> bytes:
+    return (before.moved(after) if last else before).dump()
 
 
 def _identify(connection: Connection, account: str, scope: Scope) -> Controller:

@@ -14,7 +14,7 @@ from sync.adapters.active_directory.directory import ActiveDirectory
 from sync.adapters.active_directory.entries import gone
 from sync.core.person import Person
 from sync.errors import SyncError
-from sync.ports import Page
+from sync.ports import Page, Seen, nobody
 
 VERSION: Final = 1
 
@@ -32,7 +32,7 @@ class Forest:
         """As it was given."""
         return self._name
 
-    def changes(self, checkpoint: bytes | None) -> Iterator[Page]:
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:
         """Read all that changed in each domain; a full import is of one domain, which its pages name.
 
         Whoever is gone from one domain and lives in another has moved, and comes as they are there. Raises what the
@@ -42,7 +42,7 @@ class Forest:
         troubles: list[SyncError] = []
         for name, domain in self._domains.items():
             try:
-                for page in domain.changes(marks.get(name)):
+                for page in domain.changes(marks.get(name), seen):
                     marks |= {name: page.checkpoint}
                     yield replace(page, people=self._moved(page.people), checkpoint=_dump(marks), scope=name)
             except SyncError as error:

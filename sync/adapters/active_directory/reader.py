@@ -78,6 +78,12 @@ class Reader:
         following: bytes = answered.get(controls.PAGED, {}).get("cookie", b"")
         return tuple(person(self._whole(entry)) for entry in entries), following
 
+    def guids(self, place: bytes, size: int) -> tuple[tuple[bytes, ...], bytes]:
+        """The same by objectGUID alone, which costs a hundredth."""
+        entries, answered = self._search(self.base, self.filter_, [OBJECT_GUID], controls.paged(size, place))
+        following: bytes = answered.get(controls.PAGED, {}).get("cookie", b"")
+        return tuple(object_guid(entry) for entry in entries), following
+
     def again(self, guids: Sequence[bytes]) -> tuple[tuple[Person, ...], datetime | None]:
         """These people whole, since DirSync shows only what changed of them, and when the last of them changed.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -121,6 +121,17 @@ class StateFile:
                     "UPDATE people SET import = ?, scope = ? WHERE guid = ?", [(number, scope, guid) for guid in seen]
                 )
                 connection.execute("UPDATE imports SET read = read + ? WHERE scope = ?", (len(seen), scope))
+
+    def seen(self, guids: Sequence[bytes]) -> Set[bytes]:
+        found: set[bytes] = set()
+        for start in range(0, len(guids), _PIECE):
+            piece = guids[start : start + _PIECE]
+            query = (
+                "SELECT guid FROM people JOIN imports ON imports.scope = people.scope AND number = import AND open "
+                f"WHERE guid IN ({_marks(piece)})"
+            )
+            found.update(guid for (guid,) in self._rows(query, *piece))
+        return found
 
     def unseen(self, scope: str) -> Iterator[Person]:
         after = b""
