@@ -38,7 +38,7 @@ class LdifDirectory:
     def name(self) -> str:
         return self._name
 
-    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:  # noqa: ARG002 - one page is all
         # The state is taken before the content: a change in between is read again, never missed.
         self._seen = self._stat()
         try:

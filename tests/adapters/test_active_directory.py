@@ -624,11 +624,27 @@ class TestTls:
         """The handshake has a time limit of its own."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
-            access = Access(hosts=("127.0.0.1",), user=stage.agent, password=PASSWORD, port=port, answer_timeout=1)
+            access = Access(hosts=("127.0.0.1",), user=stage.agent, password=PASSWORD, port=port, connect_timeout=1)
             directory = ActiveDirectory(access)
             began = time.monotonic()
             refused(lambda: read(directory), TemporaryError, ErrorCode.DIRECTORY_UNAVAILABLE)
             assert time.monotonic() - began < 10
+
+    def test_a_controller_that_hangs_is_passed_over(self, stage: SambaStage) -> None:
+        """It takes connections and answers none: the next one is asked, long before a large answer is given up."""
+        with socket.create_server(("127.0.0.250", 636)) as silent:
+            hosts = (silent.getsockname()[0], stage.controller.address)
+            access = Access(
+                hosts=hosts,
+                user=stage.agent,
+                password=PASSWORD,
+                ca_file=stage.controller.ca_file,
+                server_name=stage.controller.fqdn,
+                connect_timeout=1,
+                answer_timeout=3600,
+            )
+            with contextlib.closing(ActiveDirectory(access)) as directory:
+                assert stage.controller.fqdn.endswith(directory.name)
 
 
 def _sockets(folder: str, names: list[str]) -> list[str]:

@@ -36,8 +36,10 @@ class Answer:
 class Connection:
     """Made by `logon.connect`. After any TemporaryError it is closed and of no more use."""
 
-    def __init__(self, connection: ldap3.Connection, host: str) -> None:
+    def __init__(self, connection: ldap3.Connection, host: str, *, patience: float = 60, haste: float = 5) -> None:
+        """Wait for an answer `patience` seconds, for that to a small question `haste`."""
         self._connection = connection
+        self._patience, self._haste = patience, haste
         self.host = host
 
     @property
@@ -54,13 +56,16 @@ class Connection:
         scope: str = ldap3.SUBTREE,
         controls: Sequence[Any] = (),
         tolerate: Collection[int] = (),
+        small: bool = False,
     ) -> Answer:
-        """Search, and raise for a result code that is neither success nor among `tolerate`.
+        """Search, and raise for a result code that is neither success nor among `tolerate`. `small` is a question that
+        a controller which is well answers at once.
 
         Raises TemporaryError `directory-unavailable`; PermanentError `directory-rights`, `settings-invalid`,
         `directory-malformed`.
         """
         try:
+            self._connection.socket.settimeout(self._haste if small else self._patience)
             self._connection.search(
                 base,
                 filter_,

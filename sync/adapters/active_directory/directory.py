@@ -249,7 +249,7 @@ def _identify(connection: Connection, account: str, scope: Scope) -> Controller:
 def _now(connection: Connection) -> tuple[int, datetime]:
     """The controller's highest USN and its clock."""
     said = connection.search(
-        "", "(objectClass=*)", scope=ldap3.BASE, attributes=["highestCommittedUSN", "currentTime"]
+        "", "(objectClass=*)", scope=ldap3.BASE, attributes=["highestCommittedUSN", "currentTime"], small=True
     ).entries
     try:
         usn, clock = (said[0][name][0].decode("ascii") for name in ("highestcommittedusn", "currenttime"))

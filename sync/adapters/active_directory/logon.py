@@ -46,7 +46,8 @@ class Access:
     `hosts` are names, or a function that finds them anew for each connection. `user` is a UPN, a DN or DOMAIN\\user;
     with a `keytab` it is the Kerberos principal, and no password is needed. `ca_file` holds PEM roots (None: the
     system's). `server_name` is the name that the certificates must carry, and the service principal, when it is not
-    the host's. `start_tls` begins in plain text and speaks TLS before anything else is said. Times in seconds.
+    the host's. `start_tls` begins in plain text and speaks TLS before anything else is said. Times in seconds:
+    `connect_timeout` for each step until we are logged on and for a small question, `answer_timeout` for a large one.
     Raises PermanentError `settings-invalid`, `directory-credentials`.
     """
 
@@ -98,7 +99,7 @@ def connect(access: Access) -> Connection:
     hosts = access.candidates()
     for host in hosts:
         try:
-            return Connection(_bound(access, host), host)
+            return Connection(_bound(access, host), host, patience=access.answer_timeout, haste=access.connect_timeout)
         except SyncError as error:
             if error.code is ErrorCode.DIRECTORY_CREDENTIALS or len(hosts) == 1:
                 raise
@@ -165,7 +166,7 @@ def _bound(access: Access, host: str) -> ldap3.Connection:
             auto_range=False,
             auto_referrals=False,
             return_empty_attributes=False,  # else a removed attribute and an unchanged one look alike
-            receive_timeout=access.answer_timeout,
+            receive_timeout=access.connect_timeout,  # of TLS and bind too: whoever hangs there is passed over
         )
         lean(connection)
     except LDAPException as error:

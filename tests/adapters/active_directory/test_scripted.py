@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -83,6 +84,28 @@ def test_dirsync_is_read_until_it_says_there_is_no_more(tmp_path: Path) -> None:
             b"middle",
             b"middle",
         ]
+
+
+def test_a_controller_that_hangs_after_logging_us_on_is_left_soon(tmp_path: Path) -> None:
+    """It is asked a small question before each read, and the connection is made anew when that stays open."""
+    hangs = False
+
+    def script(search: Search) -> Reply | None:
+        nonlocal hangs
+        if "highestCommittedUSN" in search.attributes and hangs:
+            hangs = False
+            return Reply(ends=False)
+        return identity(search) or (
+            dirsync_reply(cookie=b"now", more=False) if DIRSYNC in search.controls else paged_reply()
+        )
+
+    with ScriptedController.start(tmp_path, script) as controller:
+        patient = replace(access(controller), connect_timeout=1, answer_timeout=3600)
+        with contextlib.closing(ActiveDirectory(patient)) as reader:
+            checkpoint = checkpoint_of(reader)
+            hangs = True
+            list(reader.changes(checkpoint))
+            assert not hangs
 
 
 def test_the_cookie_of_a_full_import_is_read_to_its_end(tmp_path: Path) -> None:
