@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,9 +22,10 @@ from azure.storage.blob import ContainerClient
 
 from sync.adapters.storage_queue import StorageQueue
 from sync.core.event import Event
-from sync.core.person import Attribute
+from sync.core.person import Attribute, Values
 from sync.opening import Opener
 from sync.signature import Signer, Verifier
+from tests.lab import require
 from tests.lab.administrator import Account, Administrator
 from tests.lab.azurite import Azurite
 from tests.lab.samba import DomainController
@@ -134,6 +137,68 @@ def test_a_full_import_sends_differences_or_everybody(site: Site) -> None:
     status = json.loads(call("agent", "status", "--json", **site.settings).stdout)
     assert (status["withCertificates"], status["waiting"], status["lastError"]) == (1, 0, None)
     assert status["lastImport"] == sent[2]
+
+
+def test_of_two_agents_the_other_takes_over_and_late_events_of_the_first_lose(site: Site, tmp_path: Path) -> None:
+    """Two whole processes on one lease. The active one is stopped, as a machine that hangs, and wakes too late."""
+    first = replace(site, settings=site.settings | {"SMIME_SYNC_LEASE_CONTAINER": site.settings["SMIME_SYNC_QUEUE"]})
+    second = replace(first, settings=first.settings | {"SMIME_SYNC_STATE_FILE": str(tmp_path / "second.sqlite")})
+    told: list[Event] = []
+
+    def told_of(guid: bytes, value: bytes) -> Event:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            told.extend(site.sent())
+            for event in told:
+                if event.person.anchor.object_guid == guid and event.person.values == Values.of([value]):
+                    return event
+            time.sleep(0.1)
+        raise TimeoutError(f"nobody told of {value!r}: {[str(event.watermark) for event in told]}")
+
+    with running(first) as active:
+        alice = site.administrator.create_person("alice-of-two", unit=site.unit, **{CERTIFICATE: [b"one"]})
+        before = told_of(alice.guid, b"one")
+        with running(second):
+            active.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
+            site.administrator.replace(alice, {CERTIFICATE: [b"two"]})
+            after = told_of(alice.guid, b"two")
+            assert time.monotonic() - stopped < 60
+            assert after.watermark.epoch > before.watermark.epoch
+            active.send_signal(signal.SIGCONT)
+            site.administrator.replace(alice, {CERTIFICATE: [b"three"]})
+            last = told_of(alice.guid, b"three")
+            assert last.watermark.epoch == after.watermark.epoch
+            told.extend(site.sent())
+    assert max(told, key=lambda event: event.watermark).person.values == Values.of([b"three"])
+
+
+def test_a_full_disk_stops_the_reading_and_loses_nobody(site: Site, tmp_path: Path) -> None:
+    """A real one, of a megabyte: the error says what to do, and after there is room the rest is read and sent."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    mount = subprocess.run(command, capture_output=True, text=True, check=False)
+    require("small disk", None if mount.returncode == 0 else f"it cannot be mounted: {mount.stderr.strip()}")
+    try:
+        settings = site.settings | {"SMIME_SYNC_STATE_FILE": str(disk / "agent.sqlite")}
+        assert call("agent", "once", **settings).returncode == 0
+        with contextlib.suppress(OSError), (disk / "somebody else's").open("wb", buffering=0) as ballast:
+            for _ in range(1024):
+                ballast.write(bytes(1024))
+        people = [
+            site.administrator.create_person(f"full{number}", unit=site.unit, **{CERTIFICATE: [os.urandom(8_000)]})
+            for number in range(12)
+        ]
+        full = call("agent", "once", **settings)
+        assert full.returncode == 75
+        assert "state-full" in full.stderr
+        (disk / "somebody else's").unlink()
+        assert call("agent", "once", **settings).returncode == 0
+        told = {event.person.anchor.object_guid for event in site.sent()}
+        assert {person.guid for person in people} <= told
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_killed_at_random_instants_nobody_is_missing(site: Site) -> None:

@@ -52,7 +52,7 @@ class StateFile:
             with self._transaction() as connection:
                 prepare(connection, self._name, self._now())
         except sqlite3.Error as error:
-            raise PermanentError(ErrorCode.FILE_UNREADABLE, f"{self._name}: {error}") from error
+            raise self._translated(error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -254,12 +254,16 @@ class StateFile:
 
     def _translated(self, error: sqlite3.Error) -> SyncError:
         told = f"{self._name}: {error}"
-        match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code == sqlite3.SQLITE_IOERR_SHMSIZE:
+            # What opening it ends in on a full disk: the index of the log cannot be made.
+            return TemporaryError(ErrorCode.STATE_FULL, told)
+        match code & 0xFF:
             case sqlite3.SQLITE_FULL:
                 return TemporaryError(ErrorCode.STATE_FULL, told)
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return TemporaryError(ErrorCode.STATE_BUSY, told)
-            case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_READONLY:
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_READONLY:
                 return PermanentError(ErrorCode.FILE_UNREADABLE, told)
         return TemporaryError(ErrorCode.STATE_UNAVAILABLE, told)
 
