@@ -7,7 +7,7 @@ trigger, health included, asks for a function key: an open one would let anybody
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import azure.functions as func
@@ -42,26 +42,6 @@ def reconcile(timer: func.TimerRequest) -> None:
     logger.info("reconciled past_due=%s examined=%d differing=%d unreadable=%d", timer.past_due, *counts)
 
 
-@app.route("health", methods=["GET"], trigger_arg_name="request")
-def health(request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by name
-    """Whether the settings are whole. Nothing private, and no other service is asked."""
-    return _answered(lambda cloud: cloud.health())
-
-
-@app.route("failed", methods=["GET"], trigger_arg_name="request")
-def failed(request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by name
-    """The failed messages, oldest first, without their bodies."""
-    from sync.replayer import failure_to_public_json  # noqa: PLC0415 - late, for the cold start
-
-    return _answered(lambda cloud: {"failed": [failure_to_public_json(each) for each in cloud.failed()]})
-
-
-@app.route("replay", methods=["POST"], trigger_arg_name="request")
-def replay(request: func.HttpRequest) -> func.HttpResponse:
-    """Put failed messages back on the queue; dry unless the body says `{"apply": true}`."""
-    return _answered(lambda cloud: cloud.replay(**http_api.replay_request(request.get_body())).to_json())
-
-
 def _cloud() -> App:
     from sync import wiring  # noqa: PLC0415 - late, for the cold start
 
@@ -74,6 +54,15 @@ def _unwrapped(message: func.QueueMessage) -> Message:
     return Message(id=message.id or "", body=body, dequeue_count=message.dequeue_count or 1)
 
 
-def _answered(call: Callable[[App], Mapping[str, object]]) -> func.HttpResponse:
-    made = http_api.answer(lambda: call(_cloud()))
-    return func.HttpResponse(made.body, status_code=made.status, headers=made.headers, mimetype="application/json")
+def _answering(route: http_api.Route) -> Callable[[func.HttpRequest], func.HttpResponse]:
+    def answer(request: func.HttpRequest) -> func.HttpResponse:
+        asked = http_api.Request(query=dict(request.params), body=request.get_body())
+        made = http_api.answer(route, _cloud, asked)
+        return func.HttpResponse(made.body, status_code=made.status, headers=made.headers, mimetype="application/json")
+
+    answer.__name__ = route.name
+    return answer
+
+
+for each in http_api.ROUTES:
+    app.route(each.name, methods=[each.method], trigger_arg_name="request")(_answering(each))

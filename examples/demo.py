@@ -122,7 +122,7 @@ def _again(console: Console, app: Embedded) -> None:
         console.print("[green]Nothing to change: every mailbox holds exactly what it should.[/green]")
     for difference in (*found.differing, *found.unreadable):
         console.print(f"[yellow]{difference.anchor}[/yellow] differs: {difference}")
-    if failed := app.failed():
+    if failed := list(app.failures.all()):
         console.print(f"[red]{len(failed)} messages failed[/red]: {sorted({failure.reason for failure in failed})}")
 
 

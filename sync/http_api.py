@@ -1,14 +1,29 @@
-"""What the HTTP triggers answer, free of any server: the Functions host is one, others may follow."""
+"""What is answered over HTTP, free of any server: the Functions host is one, `smime-sync serve` another.
+
+`ROUTES` is the one table of both. Nothing heavy is imported before a route is asked: the host waits for this module.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+
+if TYPE_CHECKING:
+    from sync.asked import Asked
+    from sync.replayer import Replayer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked: the members of the query (the last one of a name) and the body."""
+
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +35,71 @@ class Answer:
     headers: Mapping[str, str]
 
 
-def answer(call: Callable[[], Mapping[str, object]]) -> Answer:
-    """Make an answer of what `call` returns, or of the SyncError in which it ends, with its code and hint."""
+class Operations(Protocol):
+    """What the routes ask of the product."""
+
+    @property
+    def replayer(self) -> Replayer:
+        """Failed messages and their replay."""
+
+    def health(self) -> dict[str, object]:
+        """Whether the settings are whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """`name` is the function's and the last part of the address; `act` answers with JSON."""
+
+    name: str
+    method: str
+    act: Callable[[Operations, Request], Mapping[str, object]]
+
+
+def health(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
+    """Whether the settings are whole. Nothing private, and no other service is asked."""
+    return product.health()
+
+
+def failed(product: Operations, request: Request) -> Mapping[str, object]:
+    """The failed messages, oldest first, without their bodies: `?reason=CODE&user=U&since=TIME&limit=N`."""
+    from sync.replayer import failure_to_public_json  # noqa: PLC0415 - late, for the cold start
+
+    asked = _read(request.query, {"reason", "user", "message", "since", "limit"})
+    return {"failed": [failure_to_public_json(each) for each in product.replayer.failed(asked.choice)]}
+
+
+def replay(product: Operations, request: Request) -> Mapping[str, object]:
+    """Put failed messages back on the queue: `{"reason", "user", "message", "since", "limit", "rate", "apply"}`.
+
+    One of the choices must be made, or `"all": true`; dry unless `"apply": true`.
+    """
     try:
-        return _answer(200, call())
+        said = json.loads(request.body) if request.body.strip() else {}
+    except ValueError as error:
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not JSON") from error
+    if not isinstance(said, dict):
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not a JSON object")
+    asked = _read(said, {"all", "reason", "user", "message", "since", "limit", "rate", "apply"})
+    if asked.all == asked.chosen:
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "choose all, or some of reason, user, message and since")
+    return product.replayer.replay(asked.choice, apply=asked.apply, rate=asked.rate).to_json()
+
+
+ROUTES = (
+    Route(name="health", method="GET", act=health),
+    Route(name="failed", method="GET", act=failed),
+    Route(name="replay", method="POST", act=replay),
+)
+
+
+def answer(route: Route, product: Callable[[], Operations], request: Request) -> Answer:
+    """Make an answer of what a route says, or of the SyncError in which it ends, with its code and hint."""
+    try:
+        return _answer(200, route.act(product(), request))
     except SyncError as error:
         told = {"code": error.code, "message": error.message, "hint": error.hint}
-        if error.code is ErrorCode.REQUEST_MALFORMED:
-            return _answer(400, {"error": told})
+        if error.code in {ErrorCode.REQUEST_MALFORMED, ErrorCode.PERSON_UNKNOWN}:
+            return _answer(400 if error.code is ErrorCode.REQUEST_MALFORMED else 404, {"error": told})
         if not isinstance(error, TemporaryError):
             return _answer(500, {"error": told})
         # RFC 9110, 10.2.3: whole seconds.
@@ -39,28 +111,7 @@ def _answer(status: int, content: Mapping[str, object], headers: Mapping[str, st
     return Answer(status=status, body=json.dumps(content), headers={"Cache-Control": "no-store", **(headers or {})})
 
 
-class ReplayRequest(TypedDict):
-    """Which failed messages to put back, and whether to do it."""
+def _read(asked: Mapping[str, object], members: Set[str]) -> Asked:
+    from sync.asked import read  # noqa: PLC0415 - late: pydantic
 
-    apply: bool
-    reason: str | None
-
-
-def replay_request(body: bytes) -> ReplayRequest:
-    """Read `{"apply": bool, "reason": CODE}`, both optional; dry unless `apply` is said.
-
-    Raises PermanentError `request-malformed`.
-    """
-    try:
-        asked = json.loads(body) if body.strip() else {}
-    except ValueError as error:
-        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not JSON") from error
-    if not isinstance(asked, dict) or not asked.keys() <= {"apply", "reason"}:
-        # A misspelt member must not turn into a replay of everything.
-        raise PermanentError(
-            ErrorCode.REQUEST_MALFORMED, "the body is an object with apply and reason and nothing else"
-        )
-    apply, reason = asked.get("apply", False), asked.get("reason")
-    if not isinstance(apply, bool) or not isinstance(reason, str | None):
-        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "apply is true or false, reason is a code or null")
-    return ReplayRequest(apply=apply, reason=reason)
+    return read(asked, members)

@@ -13,6 +13,7 @@ from sync import envelope
 from sync.core.event import Cause, Event
 from sync.core.record import Record, Snapshot
 from sync.errors import ErrorCode, PermanentError
+from sync.lookup import find_record
 from sync.ports import EventQueue, History, Ledger
 
 
@@ -58,7 +59,7 @@ class Restorer:
 
         Raises PermanentError `person-unknown`, `snapshot-missing`; TemporaryError `ledger-conflict`.
         """
-        record = self._find(who)
+        record = find_record(self.ledger, self.opening, who)
         snapshots = tuple(self.history.all(record.anchor))
         hold = None if lift else record.hold
         if number is not None:
@@ -68,16 +69,6 @@ class Restorer:
             record = self.ledger.put(replace(record, hold=hold))
             self._wake(record)
         return Restoring(anchor=record.anchor, snapshots=snapshots, hold=hold, applied=apply)
-
-    def _find(self, who: str) -> Record:
-        if (record := self.ledger.get(who)) is not None:
-            return record
-        for record in self.ledger.records():
-            if record.event is None:
-                continue
-            if who.casefold() in {address.casefold() for address in self.opening(record.event).person.addresses}:
-                return record
-        raise PermanentError(ErrorCode.PERSON_UNKNOWN, f"the ledger knows nobody as {who}")
 
     def _wake(self, record: Record) -> None:
         if record.event is not None:

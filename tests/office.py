@@ -148,7 +148,7 @@ class Office:
 
     @property
     def replayer(self) -> Replayer:
-        return Replayer(failures=self.failures, queue=self.queue)
+        return Replayer(failures=self.failures, queue=self.queue, ledger=self.ledger, now=lambda: self.now)
 
     @property
     def restorer(self) -> Restorer:

@@ -65,7 +65,7 @@ def test_what_cannot_succeed_is_failed_listed_and_replayed_over_http(site: Site)
     assert listed is not None
     assert [each["reason"] for each in listed.json()["failed"]] == [ErrorCode.EVENT_NOT_JSON]
     assert "this is no event" not in listed.body
-    dry = site.worker.invoke("replay", http_request("POST", "https://lab/api/replay", body=b"{}"))
+    dry = site.worker.invoke("replay", http_request("POST", "https://lab/api/replay", body=b'{"all": true}'))
     assert dry is not None
     assert not dry.json()["applied"]
     (failure,) = site.failures.all()

@@ -297,10 +297,10 @@ class TestOthers:
         assert "secret" not in answer.body
 
     def test_a_replay_is_dry_unless_asked(self, cloud: Cloud) -> None:
-        """An empty request shows what would go back."""
+        """It shows what would go back."""
         cloud.failures.add(a_failure("1"))
 
-        answer = cloud.call("replay", "POST")
+        answer = cloud.call("replay", "POST", b'{"all": true}')
 
         assert (answer.status, answer.json()["applied"], len(answer.json()["chosen"])) == (200, False, 1)
         assert cloud.queue.count() == 0

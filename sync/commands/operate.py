@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from sync import wiring
-from sync.commands.output import Apply, AsJson, out, print_json
+from sync.asked import read
+from sync.commands.output import Apply, AsJson, err, out, print_json
 from sync.replayer import failure_to_public_json
 
 
@@ -29,9 +32,33 @@ def reconcile(apply: Apply = False, as_json: AsJson = False) -> None:
     raise typer.Exit(1 if found.differing or found.unreadable else 0)
 
 
-def failed(as_json: AsJson = False) -> None:
+Reason = Annotated[str | None, typer.Option(help="Only those that failed for this reason (docs/errors.md).")]
+User = Annotated[str | None, typer.Option(help="Only those of this person: ImmutableId, address or UPN.")]
+Since = Annotated[str | None, typer.Option(help="Only those that failed since then, as 2026-01-31T08:00:00Z.")]
+Limit = Annotated[int | None, typer.Option(help="The first so many only.")]
+
+
+def failed(
+    reason: Reason = None,
+    user: User = None,
+    since: Since = None,
+    limit: Limit = None,
+    dismiss: Annotated[str | None, typer.Option(help="Forget the one with this id, for good.")] = None,
+    apply: Apply = False,
+    as_json: AsJson = False,
+) -> None:
     """List the messages that did not succeed, with the reason. Exit 1 when there are any."""
-    failures = wiring.cloud().failed()
+    replayer = wiring.cloud().replayer
+    if dismiss is not None:
+        gone = replayer.dismiss(dismiss, apply=apply)
+        if as_json:
+            print_json({"applied": apply, "dismissed": failure_to_public_json(gone) if gone else None})
+        else:
+            verb = "was dismissed" if apply else "would be dismissed (dry run)"
+            out.print(f"{gone.id} ({gone.reason}) {verb}" if gone else f"there is no failure {escape(dismiss)}")
+        raise typer.Exit(0 if gone else 1)
+    asked = read(_given(reason=reason, user=user, since=since, limit=limit), _CHOICES)
+    failures = list(replayer.failed(asked.choice))
     if as_json:
         print_json([failure_to_public_json(failure) for failure in failures])
     else:
@@ -41,25 +68,50 @@ def failed(as_json: AsJson = False) -> None:
                 f"{failure.at:%Y-%m-%d %H:%M}", failure.id, failure.anchor, failure.reason, escape(failure.detail)
             )
         out.print(table)
+        for code, count in Counter(failure.reason for failure in failures).most_common():
+            out.print(f"{count:>6} {code}")
     raise typer.Exit(1 if failures else 0)
 
 
 def replay(
-    reason: Annotated[str | None, typer.Option(help="Only those that failed for this reason.")] = None,
-    user: Annotated[str | None, typer.Option(help="Only those of this person (ImmutableId).")] = None,
+    reason: Reason = None,
+    user: User = None,
     message: Annotated[str | None, typer.Option(help="Only the one with this id.")] = None,
+    since: Since = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    rate: Annotated[str | None, typer.Option(help="Spread them, as 5/s, 30/min or 200/h.")] = None,
+    limit: Limit = None,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put failed messages back on the change queue; a newer state is never undone."""
-    if all_ == any(choice is not None for choice in (reason, user, message)):
-        raise typer.BadParameter("choose --all, or one or more of --reason, --user, --message")
-    done = wiring.cloud().replayer.replay(apply=apply, reason=reason, anchor=user, message=message)
+    """Put failed messages back on the change queue, in order; a newer state is never undone."""
+    given = _given(reason=reason, user=user, message=message, since=since, limit=limit, rate=rate)
+    asked = read(given, _CHOICES)
+    if all_ == asked.chosen:
+        raise typer.BadParameter("choose --all, or one or more of --reason, --user, --message, --since")
+    with Progress(
+        TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=as_json
+    ) as bar:
+        task = bar.add_task("", total=None)
+        done = wiring.cloud().replayer.replay(
+            asked.choice,
+            apply=apply,
+            rate=asked.rate,
+            progress=lambda number, of: bar.update(task, completed=number, total=of),
+        )
     if as_json:
         print_json(done.to_json())
-    else:
-        out.print(f"{len(done.chosen)} messages {'went back on the queue' if apply else 'would go back (dry run)'}")
+        return
+    out.print(f"{len(done.chosen)} messages {'went back on the queue' if apply else 'would go back (dry run)'}")
+    if done.lasts:
+        out.print(f"the last of them is seen after {done.lasts}".partition(".")[0])
+
+
+_CHOICES = {"reason", "user", "message", "since", "limit", "rate"}
+
+
+def _given(**options: object) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def restore(

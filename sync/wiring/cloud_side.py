@@ -23,7 +23,7 @@ from sync.ports import EventQueue, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Reconciler, Reconciliation
-from sync.replayer import Replay, Replayer
+from sync.replayer import Replayer
 from sync.restorer import Restorer
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
@@ -57,14 +57,6 @@ class App:
     def reconcile(self, *, apply: bool = True) -> Reconciliation:
         """Compare everybody, and send again whoever differs; in report mode only compare."""
         return self.reconciler.reconcile(apply=apply and not self.receiver.processor.report_only)
-
-    def failed(self) -> list[Failure]:
-        """The failed messages, oldest first."""
-        return list(self.failures.all())
-
-    def replay(self, *, apply: bool, reason: str | None = None) -> Replay:
-        """Put failed messages back on the change queue."""
-        return self.replayer.replay(apply=apply, reason=reason)
 
     def health(self) -> dict[str, object]:
         """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
@@ -198,7 +190,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
     return _UseCases(
         receiver=receiver,
         reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor, opening=opening),
-        replayer=Replayer(failures=failures, queue=queue),
+        replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock, opening=opening),
         restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),
         failures=failures,
     )

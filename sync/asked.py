@@ -1,0 +1,67 @@
+"""Reads what somebody asked for: over HTTP, and in the command's options, by the same rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
+
+from sync.core.rate import Rate
+from sync.errors import ErrorCode, PermanentError
+from sync.replayer import Choice
+
+
+def _rate(text: object) -> object:
+    """`5/s`, `30/min`, `200/h`."""
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)/(s|min|h)", text) if isinstance(text, str) else None
+    if text is None or (match and float(match[1]) > 0):
+        return match and float(match[1]) / {"s": 1, "min": 60, "h": 3600}[match[2]]
+    raise ValueError("a rate is a number and /s, /min or /h, as 5/s")
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    all: StrictBool = False
+    apply: StrictBool = False
+    reason: str | None = Field(None, min_length=1)
+    user: str | None = Field(None, min_length=1)
+    message: str | None = Field(None, min_length=1)
+    since: AwareDatetime | None = None
+    limit: int | None = Field(None, ge=1)
+    rate: Annotated[float | None, BeforeValidator(_rate)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which failures, how fast (None: at once), and whether to act. `chosen` is whether anything narrows the choice."""
+
+    choice: Choice
+    rate: Rate | None
+    chosen: bool
+    all: bool
+    apply: bool
+
+
+def read(asked: Mapping[str, object], members: Set[str]) -> Asked:
+    """Read what was asked for. Raises PermanentError `request-malformed` that names every problem."""
+    strange = sorted(asked.keys() - members)
+    if strange:
+        told = f"{', '.join(name[:40] for name in strange)} is not among {', '.join(sorted(members))}"
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, told)
+    try:
+        said = _Asked.model_validate(asked)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False)
+        told = "; ".join(f"{each['loc'][0]}: {each['msg'].removeprefix('Value error, ')}" for each in problems)
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, told) from error
+    return Asked(
+        choice=Choice(reason=said.reason, user=said.user, message=said.message, since=said.since, limit=said.limit),
+        rate=None if said.rate is None else Rate(per_second=said.rate, at_once=1),
+        chosen=any(each is not None for each in (said.reason, said.user, said.message, said.since)),
+        all=said.all,
+        apply=said.apply,
+    )
