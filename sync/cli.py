@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from sync import __version__, envelope
-from sync.commands import agent, operate, tenant, validate
+from sync.commands import agent, operate, serve, tenant, validate
 from sync.commands.output import err, out, print_json
 from sync.errors import SyncError, TemporaryError
 
@@ -30,6 +30,7 @@ app.command()(operate.replay)
 app.command()(tenant.probe)
 app.command()(tenant.preflight)
 app.command()(operate.restore)
+app.command()(serve.serve)
 
 
 def main() -> None:

@@ -33,14 +33,15 @@ def drain(
     handled = 0
     while batch := source.receive(BATCH, LOCK):
         for message in batch:
-            outcome = _deliver(source, receiver, message)
+            outcome = deliver(source, receiver, message)
             handled += 1
             if done:
                 done(message, outcome)
     return handled
 
 
-def _deliver(source: MessageSource, receiver: Receiver, message: Message) -> Outcome | None:
+def deliver(source: MessageSource, receiver: Receiver, message: Message) -> Outcome | None:
+    """Deliver one message, and delete it or give it back; None means that it will be delivered again, or was buried."""
     if message.dequeue_count > MAX_DEQUEUE_COUNT:
         receiver.bury(message)
         source.delete(message)

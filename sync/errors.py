@@ -85,6 +85,7 @@ class ErrorCode(StrEnum):
     REVOCATION_SOURCE = "revocation-source"
     # whoever asks over HTTP
     REQUEST_MALFORMED = "request-malformed"
+    REQUEST_UNAUTHORISED = "request-unauthorised"
     CASE_MALFORMED = "case-malformed"
     # us
     UNEXPECTED = "unexpected"
@@ -185,6 +186,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.FILE_UNREADABLE: "The file is missing, not readable by this account, or not what its name says.",
     ErrorCode.REVOCATION_SOURCE: "A revocation source cannot be had: see its address, its server, and REVOCATION_PRIVATE if it is inside.",
     ErrorCode.CASE_MALFORMED: "The line is not as `smime-sync validate --help` describes: JSON with value and anchors in base64.",
-    ErrorCode.REQUEST_MALFORMED: "Send a JSON object with the members that the message names, or no body for a dry run.",
+    ErrorCode.REQUEST_UNAUTHORISED: "Send the key in the header x-functions-key, or as ?code=; smime-sync serve has it from --key-file.",
+    ErrorCode.REQUEST_MALFORMED: "See what the message names: an unknown address, or a JSON object with other members than are known.",
     ErrorCode.UNEXPECTED: "This is a defect of smime-sync: please report it with the log lines around it; the message is kept.",
 }

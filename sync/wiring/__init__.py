@@ -16,6 +16,7 @@ from sync.wiring.machine import (
     service_manager,
     write_text,
 )
+from sync.wiring.serving import serving
 from sync.wiring.storage import claim_store, container, storage_credential, storage_queue
 from sync.wiring.telemetry import telemetry
 from sync.wiring.tenant import admin_api, exchange_online, preflight, prober, tenant_tokens
@@ -50,6 +51,7 @@ __all__ = [
     "resend_requests",
     "revocation_sources",
     "service_manager",
+    "serving",
     "signing",
     "storage_credential",
     "storage_queue",
