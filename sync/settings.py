@@ -82,6 +82,9 @@ class JudgingSettings(_Settings):
         (), description="algorithms allowed besides: `sha1`, `brainpool`, `x25519`, `x448`"
     )
     overlap_days: float = Field(0, ge=0, le=3650, description="how long a predecessor stays beside its successor")
+    expiry_grace_hours: float = Field(
+        24, ge=0, le=8760, description="how long a published certificate stays, with a warning, when it has expired"
+    )
     revocation: Literal["off", "soft", "hard"] = Field(
         "off", description="look at revocation; in doubt warn (`soft`) or refuse what is not published yet (`hard`)"
     )

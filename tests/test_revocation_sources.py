@@ -243,6 +243,7 @@ def test_settings_make_policy_and_sources(office: Watched, tmp_path: Path) -> No
         "RULES": "eku-absent=warn, ku-absent=warn",
         "ALLOW": "x25519",
         "OVERLAP_DAYS": "7",
+        "EXPIRY_GRACE_HOURS": "3",
         "REVOCATION": "hard",
         "REVOCATION_SOURCES": str(tmp_path / "sources.toml"),
         "REVOCATION_PRIVATE": "127.0.0.1",
@@ -252,6 +253,7 @@ def test_settings_make_policy_and_sources(office: Watched, tmp_path: Path) -> No
     config = settings.load(settings.JudgingSettings, {f"SMIME_SYNC_{name}": value for name, value in given.items()})
     policy = wiring.judging_policy(config)
     assert (policy.name, policy.revocation, policy.overlap) == ("public-sbr", Revocation.HARD, 7 * DAY)
+    assert policy.expiry_grace == timedelta(hours=3)
     assert (policy.crl_grace, "x25519" in policy.curves) == (timedelta(hours=6), True)
     assert [policy.level(code) for code in (Code.EKU_ABSENT, Code.KU_ABSENT, Code.EKU_ANY)] == [
         "warn",

@@ -31,6 +31,7 @@ class Code(StrEnum):
     SELF_SIGNED = "self-signed"
     NOT_YET_VALID = "not-yet-valid"
     EXPIRED = "expired"
+    EXPIRY_GRACE = "expiry-grace"
     EXPIRES_SOON = "expires-soon"
     VALIDITY_TOO_LONG = "validity-too-long"
     KEY_TOO_SMALL = "key-too-small"

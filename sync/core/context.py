@@ -19,6 +19,9 @@ class Context:
 
     `addresses` are the person's as the cloud knows them, the primary one first (rules.md, B12); None leaves the
     address rule out. `mailboxes` are those of them that are e-mail addresses, read once.
+
+    `published` are the fingerprints of the certificates that the recipient holds from us: what is merely in doubt, or
+    has just expired, is not withdrawn at once (C5).
     """
 
     now: datetime
@@ -26,6 +29,7 @@ class Context:
     policy: Policy = PRIVATE_CA
     addresses: tuple[str, ...] | None = None
     revocation: Knowledge = field(default=NOTHING_KNOWN, repr=False)
+    published: frozenset[str] = frozenset()
     mailboxes: tuple[Mailbox, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sync.core.findings import Finding
 from sync.core.judgement import Context, Verdict, judge
+from sync.core.moments import next_change
 from sync.core.person import Attribute, Person, Values, fingerprint
 from sync.core.plan import Managed, Plan, plan, plan_back
 from sync.core.recipient import Owner, Recipient
@@ -18,7 +20,8 @@ from sync.core.selection import Selection, select, spared
 class Decision:
     """What should be written to whom, and the reason for each value.
 
-    `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole.
+    `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole. At
+    `next_change` (UTC) time alone may make it another decision.
     """
 
     owner: Owner
@@ -27,6 +30,7 @@ class Decision:
     ours_to_write: bool
     policy: str = ""
     findings: tuple[Finding, ...] = ()
+    next_change: datetime | None = None
 
     @property
     def writes(self) -> bool:
@@ -51,8 +55,8 @@ def decide(
 
     The addresses come from the recipient, never from the event: a claim of addresses proves nothing (rules.md B12).
     """
-    here = replace(context, addresses=recipient.addresses)
     ours = frozenset(map(fingerprint, recipient.values.user_certificate)) & managed.user_certificate
+    here = replace(context, addresses=recipient.addresses, published=ours)
     verdicts = [
         spared(judge(attribute, value, here), ours) for attribute in Attribute for value in person.values[attribute]
     ]
@@ -69,6 +73,7 @@ def decide(
         plan=made,
         policy=context.policy.label,
         findings=selection.findings,
+        next_change=next_change(selection.verdicts, here),
     )
 
 

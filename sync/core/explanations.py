@@ -130,6 +130,11 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "Renew the certificate, and remove the old one from the account.",
             "RFC 5280, 4.1.2.5",
         ),
+        Code.EXPIRY_GRACE: Explanation(
+            "The certificate has just expired; it stays published for the grace that is set, then it is withdrawn.",
+            "Renew it now: senders whose software looks at the date cannot encrypt to it any more.",
+            "RFC 5280, 4.1.2.5; decision table, C5",
+        ),
         Code.EXPIRES_SOON: Explanation(
             "The certificate's validity ends soon.",
             "Renew it, or see why auto-enrolment did not.",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sync.core.certificate import Certificate, MalformedCertificateError
 from sync.core.context import Context
 from sync.core.findings import Finding
-from sync.core.path import find_path
+from sync.core.path import Path, find_path
 from sync.core.person import Attribute, fingerprint
 from sync.core.policy import Revocation
 from sync.core.revocation import revocation_findings
@@ -22,7 +21,8 @@ __all__ = ["Context", "Verdict", "judge"]
 class Verdict:
     """What one value is worth. `fingerprint` names the value, `certificate` is the person's in it, if it can be read.
 
-    `policy` is the pack by which it was judged, with its date.
+    `policy` is the pack by which it was judged, with its date; `authorities` are the CAs of its path, from the issuer
+    up to the anchor, where there is one.
 
     `preferred` says that a verified signature names that certificate as the one to encrypt to; `copyable` that the
     value is of a form that belongs in userSMIMECertificate.
@@ -33,6 +33,7 @@ class Verdict:
     fingerprint: str
     policy: str = ""
     certificate: Certificate | None = None
+    authorities: tuple[Certificate, ...] = ()
     findings: tuple[Finding, ...] = ()
     preferred: bool = False
     copyable: bool = False
@@ -53,6 +54,7 @@ def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
     opened = open_value(attribute, value, context.policy)
     findings = list(opened.findings)
     certificate = None
+    path = Path()
     if opened.leaf is not None:
         # 2
         try:
@@ -60,8 +62,13 @@ def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
         except MalformedCertificateError as error:
             findings.append(context.policy.finding(error.code, str(error)))
         else:
-            # 3 to 5
-            findings.extend(_certificate_findings(certificate, opened, context))
+            # 3
+            own = [finding for rule in LEAF_RULES for finding in rule(certificate, context)]
+            findings += own
+            if not any(finding.refuses for finding in own):
+                # 4 and 5
+                path = _path(certificate, opened, context)
+                findings += path.findings
     return Verdict(
         attribute=attribute,
         value=value,
@@ -69,27 +76,24 @@ def judge(attribute: Attribute, value: bytes, context: Context) -> Verdict:
         fingerprint=certificate.fingerprint if certificate and certificate.der == value else fingerprint(value),
         policy=context.policy.label,
         certificate=certificate,
+        authorities=path.authorities,
         findings=tuple(findings),
         preferred=opened.preferred,
         copyable=opened.copyable,
     )
 
 
-def _certificate_findings(certificate: Certificate, opened: Opened, context: Context) -> Iterator[Finding]:
-    standing = True
-    for rule in LEAF_RULES:
-        for finding in rule(certificate, context):
-            standing = standing and not finding.refuses
-            yield finding
-    if standing:
-        path = find_path(certificate, opened.intermediates, trust=context.trust, policy=context.policy, now=context.now)
-        yield from path.findings
-        if path.authorities and context.policy.revocation is not Revocation.OFF:
-            yield from revocation_findings(
-                certificate,
-                path.authorities,
-                knowledge=context.revocation,
-                trust=context.trust,
-                policy=context.policy,
-                now=context.now,
-            )
+def _path(certificate: Certificate, opened: Opened, context: Context) -> Path:
+    """The path of a certificate, and what there is to say of it and of revocation along it."""
+    path = find_path(certificate, opened.intermediates, trust=context.trust, policy=context.policy, now=context.now)
+    if not path.authorities or context.policy.revocation is Revocation.OFF:
+        return path
+    revocation = revocation_findings(
+        certificate,
+        path.authorities,
+        knowledge=context.revocation,
+        trust=context.trust,
+        policy=context.policy,
+        now=context.now,
+    )
+    return replace(path, findings=(*path.findings, *revocation))

@@ -43,6 +43,17 @@ def lasts_until(response: bytes, asked: datetime) -> datetime | None:
     return min(ends, default=None)
 
 
+def spans(response: bytes) -> list[tuple[datetime, datetime]]:
+    """From when until when (UTC) each answer of a response counts, and each certificate that came with it; none where
+    it cannot be read."""
+    try:
+        parsed = _load(response)
+        answers = [(each.this_update_utc, _end(each)) for each in parsed.responses]
+        return answers + [(each.not_valid_before_utc, each.not_valid_after_utc) for each in parsed.certificates]
+    except ValueError:
+        return []
+
+
 def answer(response: bytes, certificate: Certificate, issuer: Certificate, *, policy: Policy, now: datetime) -> Status:
     """What a response says of `certificate`, which `issuer` issued. Raises nothing: what cannot be used is unknown.
 
@@ -71,18 +82,22 @@ def answer(response: bytes, certificate: Certificate, issuer: Certificate, *, po
 
 
 def _current(single: ocsp.OCSPSingleResponse, policy: Policy, now: datetime) -> Status:
-    begins, ends = single.this_update_utc, single.next_update_utc
+    begins = single.this_update_utc
     if begins > now + policy.clock_skew:
         return Status.unknown(Code.REVOCATION_UNKNOWN, f"the OCSP answer is of {begins:%Y-%m-%d %H:%M} UTC, not yet")
     if single.certificate_status is ocsp.OCSPCertStatus.REVOKED:
         # Old or not: what is revoked stays so.
         at, reason = single.revocation_time_utc, single.revocation_reason
         return Status.revoked(at or begins, reason.value if reason else None)
-    if now > (ends or begins + WITHOUT_NEXT_UPDATE) + policy.clock_skew:
+    if now > _end(single) + policy.clock_skew:
         return Status.unknown(Code.CRL_STALE, f"the OCSP answer of {begins:%Y-%m-%d %H:%M} UTC is too old")
     if single.certificate_status is ocsp.OCSPCertStatus.GOOD:
         return GOOD
     return Status.unknown(Code.REVOCATION_UNKNOWN, "the OCSP responder does not know the certificate")
+
+
+def _end(single: ocsp.OCSPSingleResponse) -> datetime:
+    return single.next_update_utc or single.this_update_utc + WITHOUT_NEXT_UPDATE
 
 
 def _load(response: bytes) -> ocsp.OCSPResponse:

@@ -19,6 +19,7 @@ _WARNINGS = frozenset(
         Code.CMS_AMBIGUOUS_LEAF,
         Code.SMIME_BARE_CERTIFICATE,
         Code.SERIAL_INVALID,
+        Code.EXPIRY_GRACE,
         Code.EXPIRES_SOON,
         Code.KU_ABSENT,
         Code.EKU_ANY,
@@ -56,7 +57,7 @@ class Policy:
     `subject_email` takes emailAddress of the subject for an address where the certificate has no other. A revocation
     list counts until `crl_grace` past its next update. `validity` are the days that a certificate may be valid, by the
     first day of issue from which that counts, the oldest first. For `overlap` after the begin of a new certificate its
-    predecessor stays published beside it.
+    predecessor stays published beside it. What is published when it expires stays for `expiry_grace`.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Policy:
     crl_grace: timedelta = timedelta(0)
     validity: tuple[tuple[_Day, int], ...] = ()
     overlap: timedelta = timedelta(0)
+    expiry_grace: timedelta = timedelta(hours=24)
     max_value_bytes: int = 32_768
     max_certificates: int = 64
     max_depth: int = 8

@@ -97,10 +97,16 @@ def begun(certificate: Certificate, context: Context) -> Iterator[Finding]:
 
 
 def not_ended(certificate: Certificate, context: Context) -> Iterator[Finding]:
-    """RFC 5280, 4.1.2.5; the last second counts."""
+    """RFC 5280, 4.1.2.5; the last second counts. What is published stays for the grace (C5)."""
     left = certificate.not_after - context.now
     if left < timedelta(0):
-        yield context.policy.finding(Code.EXPIRED, f"valid until {certificate.not_after:%Y-%m-%d %H:%M} UTC")
+        detail = f"valid until {certificate.not_after:%Y-%m-%d %H:%M} UTC"
+        if certificate.fingerprint in context.published and -left < context.policy.expiry_grace:
+            end = certificate.not_after + context.policy.expiry_grace
+            detail += f"; published already, it stays until {end:%Y-%m-%d %H:%M} UTC"
+            yield context.policy.finding(Code.EXPIRY_GRACE, detail)
+        else:
+            yield context.policy.finding(Code.EXPIRED, detail)
     elif left < context.policy.expires_soon:
         detail = f"{left.days} days left, valid until {certificate.not_after:%Y-%m-%d}"
         yield context.policy.finding(Code.EXPIRES_SOON, detail)

@@ -32,20 +32,22 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """One certificate, however often it stands there."""
+    """One certificate, however often it stands there. `expired` says that it is in its grace (C5): any other that is
+    accepted goes before it."""
 
     certificate: Certificate
+    expired: bool
     preferred: bool
     addresses: frozenset[str]
 
     @property
-    def newest_first(self) -> tuple[float, float, str]:
-        certificate = self.certificate
-        return -certificate.not_before.timestamp(), -certificate.not_after.timestamp(), certificate.fingerprint
+    def newest_first(self) -> tuple[bool, float, float, str]:
+        begin, end = self.certificate.not_before.timestamp(), self.certificate.not_after.timestamp()
+        return self.expired, -begin, -end, self.certificate.fingerprint
 
     @property
-    def best_first(self) -> tuple[bool, float, float, str]:
-        return not self.preferred, *self.newest_first
+    def best_first(self) -> tuple[bool, bool, tuple[bool, float, float, str]]:
+        return self.expired, not self.preferred, self.newest_first
 
 
 def select(verdicts: Sequence[Verdict], context: Context) -> Selection:
@@ -77,7 +79,7 @@ def select(verdicts: Sequence[Verdict], context: Context) -> Selection:
 def spared(verdict: Verdict, published: Set[str]) -> Verdict:
     """C5: keep what we `published` before (fingerprints of certificates) though its revocation cannot be found out.
 
-    Only doubt is forgiven: what is revoked, expired or refused for any other reason goes.
+    Only doubt is forgiven: what is revoked, or refused for any other reason, goes.
     """
     refusing = [finding for finding in verdict.findings if finding.refuses]
     certificate = verdict.certificate
@@ -108,6 +110,7 @@ def _candidates(verdicts: Iterable[Verdict], context: Context) -> list[_Candidat
         earlier = found.get(certificate.fingerprint)
         found[certificate.fingerprint] = _Candidate(
             certificate=certificate,
+            expired=context.now > certificate.not_after,
             preferred=verdict.preferred or (earlier is not None and earlier.preferred),
             addresses=_served(certificate, context),
         )
@@ -163,7 +166,7 @@ def _best_of_each_address(
 def _overlaps(former: _Candidate, successor: _Candidate, context: Context) -> bool:
     """C6: senders that still hold the former certificate, and devices that lack the new key, get their time."""
     begin = successor.certificate.not_before
-    return former.certificate.not_before < begin and context.now < begin + context.policy.overlap
+    return not former.expired and former.certificate.not_before < begin and context.now < begin + context.policy.overlap
 
 
 def _blobs(verdicts: Iterable[Verdict], selected: Mapping[str, Certificate]) -> Iterator[tuple[str, bytes]]:

@@ -44,6 +44,7 @@ def judging_policy(config: settings.JudgingSettings) -> Policy:
     return replace(
         adjusted(POLICIES[config.policy], rules=config.rules, allow=config.allow),
         overlap=timedelta(days=config.overlap_days),
+        expiry_grace=timedelta(hours=config.expiry_grace_hours),
         revocation=Revocation(config.revocation),
         crl_grace=timedelta(hours=config.revocation_grace_hours),
     )

@@ -1,4 +1,5 @@
-"""Rollover and doubt, C5 and C6: what is published stays while its revocation is unknown, or its successor is new."""
+"""Rollover and doubt, C5 and C6: what is published stays while its revocation is unknown, for a grace when it expired,
+and for a while when its successor is new."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ import pytest
 from sync.core.codes import Code
 from sync.core.decision import Decision, decide
 from sync.core.findings import Level
-from sync.core.person import Values
+from sync.core.judgement import judge
+from sync.core.person import Attribute, Values
 from sync.core.plan import Managed
 from sync.core.policy import Revocation
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.revocation import Knowledge
 from sync.core.revocation_list import RevocationList
+from sync.core.selection import select
 from tests.core.company import ALICE, Company
 from tests.mill import DAY, NOW, Issued
 from tests.mill.revocation import crl
@@ -25,6 +28,7 @@ from tests.office import person
 COMPANY = Company()
 OLD = COMPANY.issuing.issue(ALICE, key="ec256", not_before=NOW - 300 * DAY)
 NEW = COMPANY.issuing.issue(ALICE, key="ec256", not_before=NOW - 3 * DAY)
+OFF: dict[str, Any] = {"revocation": Revocation.OFF}
 
 
 def decided(
@@ -76,12 +80,61 @@ def test_what_was_revoked_or_has_expired_goes_though_we_published_it() -> None:
     assert decided(expired, held=(expired,), ours=(expired,)).plan.after == Values()
 
 
+EXPIRED = COMPANY.issuing.issue(ALICE, key="ec256", not_before=NOW - 9 * DAY, not_after=NOW - DAY / 2)
+
+
+def test_what_we_published_stays_for_a_grace_after_it_expired() -> None:
+    """With a warning that says until when; at the last moment of the grace it goes."""
+    for moment, after, told in ((DAY / 2 - timedelta(seconds=1), 1, Code.EXPIRY_GRACE), (DAY / 2, 0, Code.EXPIRED)):
+        decision = decided(EXPIRED, held=(EXPIRED,), ours=(EXPIRED,), **OFF, now=NOW + moment)
+        assert len(decision.plan.after.user_certificate) == after
+        assert [f.code for judged in decision.judged for f in judged.findings] == [told]
+    assert decided(EXPIRED, held=(EXPIRED,), ours=(EXPIRED,), **OFF, expiry_grace=0 * DAY).plan.after == Values()
+
+
+@pytest.mark.parametrize("whose", [{"held": (EXPIRED,)}, {"ours": (EXPIRED,)}, {}], ids=["theirs", "claimed", "new"])
+def test_the_grace_is_for_what_the_recipient_holds_from_us(whose: dict[str, Any]) -> None:
+    """Nothing that has expired is published anew, and what somebody else put there is not taken for ours."""
+    decision = decided(EXPIRED, **whose, **OFF)
+    assert codes(decision, Level.REFUSE) == [Code.EXPIRED]
+    assert decision.plan.empty
+    assert decision.plan.settled == Managed()
+
+
+def test_in_its_grace_everything_else_is_still_asked_of_it() -> None:
+    """A revocation that came after the expiry, above all; doubt alone is forgiven then too."""
+    revoking = crl(COMPANY.issuing, [EXPIRED.certificate.serial_number])
+    gone = decided(EXPIRED, held=(EXPIRED,), ours=(EXPIRED,), lists=[revoking, crl(COMPANY.root)])
+    assert gone.plan.after == Values()
+    doubtful = decided(EXPIRED, held=(EXPIRED,), ours=(EXPIRED,))
+    assert doubtful.plan.empty
+    assert codes(doubtful, Level.WARN) == [Code.EXPIRY_GRACE] + [Code.REVOCATION_UNKNOWN] * 2
+
+
+@pytest.mark.parametrize("same_key", [False, True], ids=["other-key", "same-key"])
+def test_whatever_is_valid_goes_before_what_has_expired(same_key: bool) -> None:
+    """Also one that is older, and also while predecessors overlap: nobody needs the expired one any more."""
+    for begin in (NOW - 300 * DAY, NOW - 3 * DAY):
+        valid = COMPANY.issuing.issue(ALICE, key=EXPIRED.key if same_key else "ec256", not_before=begin)
+        decision = decided(EXPIRED, valid, held=(EXPIRED,), ours=(EXPIRED,), **OFF, overlap=30 * DAY)
+        assert decision.plan.after.user_certificate == (valid.der,)
+
+
+def test_what_has_expired_yields_though_a_signature_prefers_it() -> None:
+    """And its userSMIMECertificate goes with it: Outlook would take that first."""
+    context = replace(COMPANY.context(**OFF), published=frozenset({EXPIRED.fingerprint}))
+    verdicts = [
+        judge(Attribute.USER_SMIME_CERTIFICATE, EXPIRED.smime_blob(), context),
+        judge(Attribute.USER_CERTIFICATE, OLD.der, context),
+    ]
+    assert verdicts[0].preferred
+    assert verdicts[0].accepted
+    assert select(verdicts, context).values == Values.of([OLD.der])
+
+
 def test_a_doubtful_one_that_we_claim_but_nobody_holds_is_not_published() -> None:
     """A claim alone is no publication."""
     assert decided(OLD, ours=(OLD,)).plan.after == Values()
-
-
-OFF: dict[str, Any] = {"revocation": Revocation.OFF}
 
 
 @pytest.mark.parametrize(("overlap", "published"), [(0, {NEW}), (2, {NEW}), (4, {NEW, OLD})])

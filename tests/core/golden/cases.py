@@ -28,7 +28,8 @@ _BROKEN_USAGE = Extension(extensions.KEY_USAGE, b"\x30\x05\x01")
 class Case:
     """The values of one person and what they are judged by, at the mill's NOW.
 
-    `policy` are fields of `Policy` in simple types, with `pack` for its name and `overlap_days` for `overlap`.
+    `published` are the fingerprints of what the recipient holds from us. `policy` are fields of `Policy` in simple
+    types, with `pack` for its name and `overlap_days` for `overlap`.
     """
 
     values: tuple[tuple[Attribute, bytes], ...]
@@ -36,6 +37,7 @@ class Case:
     anchors: tuple[bytes, ...] = (_ROOT.der,)
     intermediates: tuple[bytes, ...] = (_ISSUING.der,)
     lists: tuple[bytes, ...] = ()
+    published: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -121,6 +123,11 @@ def _for_two_addresses(limit: int) -> Case:
     return _case(_issued(ALICE), _issued(other), addresses=(ALICE, other), policy={"max_values": limit})
 
 
+def _published(**options: Any) -> Case:
+    issued = _issued(**options)
+    return _case(issued, published=(issued.fingerprint,))
+
+
 def _good() -> Case:
     return _case(_ORIGINAL)
 
@@ -159,6 +166,7 @@ CASES: Mapping[Code, tuple[Callable[[], Case], Callable[[], Case]]] = {
     Code.SELF_SIGNED: (lambda: _case(_COMPANY.mill.self_signed(ALICE, key="ec256")), _good),
     Code.NOT_YET_VALID: (lambda: _leaf(not_before=NOW + DAY), lambda: _leaf(not_before=NOW)),
     Code.EXPIRED: (lambda: _leaf(not_after=NOW - DAY), lambda: _leaf(not_after=NOW)),
+    Code.EXPIRY_GRACE: (lambda: _published(not_after=NOW - DAY / 2), lambda: _published(not_after=NOW)),
     Code.EXPIRES_SOON: (lambda: _leaf(not_after=NOW + 29 * DAY), lambda: _leaf(not_after=NOW + 30 * DAY)),
     Code.VALIDITY_TOO_LONG: (
         lambda: _case(_issued(not_after=NOW + 3_000 * DAY), policy={"pack": "public-sbr"}),

@@ -37,6 +37,7 @@ def load(path: Path) -> tuple[Case, dict[str, Any]]:
         anchors=tuple(map(_plain, read["anchors"])),
         intermediates=tuple(map(_plain, read["intermediates"])),
         lists=tuple(map(_plain, read["lists"])),
+        published=tuple(read.get("published", ())),
         policy=read["policy"],
     )
     return case, read["expected"]
@@ -61,6 +62,7 @@ def judged(case: Case, policy: Policy | None = None) -> Selection:
         policy=policy or policy_of(case),
         addresses=case.addresses,
         revocation=Knowledge.of(map(RevocationList.parse, case.lists)),
+        published=frozenset(case.published),
     )
     return select([judge(attribute, value, context) for attribute, value in case.values], context)
 
@@ -93,6 +95,8 @@ def _lines(case: Case, selection: Selection) -> Iterator[str]:
         ("lists", case.lists, "X509 CRL"),
     ):
         yield f"{name} = [{','.join(_armoured(each, label) for each in group)}]"
+    if case.published:
+        yield f"published = {json.dumps(case.published)}"
     yield "\n[expected]"
     for name, value in expected(selection).items():
         yield f"{name} = {json.dumps(value)}"
