@@ -38,8 +38,8 @@ def bury(message: func.QueueMessage) -> None:
 def reconcile(timer: func.TimerRequest) -> None:
     """Compare everybody with what should be there. A run missed while the app was down comes once, past due."""
     found = _cloud().reconcile()
-    counts = found.examined, len(found.differing), len(found.unreadable)
-    logger.info("reconciled past_due=%s examined=%d differing=%d unreadable=%d", timer.past_due, *counts)
+    told = found.examined, len(found.differing), len(found.unreadable), found.guarded
+    logger.info("reconciled past_due=%s examined=%d differing=%d unreadable=%d guarded=%s", timer.past_due, *told)
 
 
 def _cloud() -> App:

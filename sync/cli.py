@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(validate.validate)
 app.add_typer(agent.app, name="agent")
 app.command()(operate.reconcile)
+app.command()(operate.guard)
 app.command()(operate.failed)
 app.command()(operate.replay)
 app.command()(tenant.probe)

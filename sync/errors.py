@@ -77,6 +77,8 @@ class ErrorCode(StrEnum):
     READ_BACK_UNREADABLE = "read-back-unreadable"
     ON_PREMISES_MASTERED = "on-premises-mastered"
     REVERTED = "reverted"
+    GUARDED = "guarded"
+    RUN_UNKNOWN = "run-unknown"
     # configuration
     SETTINGS_INVALID = "settings-invalid"
     TRUST_STORE_EMPTY = "trust-store-empty"
@@ -180,6 +182,8 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.READ_BACK_UNREADABLE: "The tenant does not return bytes: run probe and set the answer format that it names. With read_format=counts: this recipient holds values that we did not put there; clear them by hand or leave it out.",
     ErrorCode.ON_PREMISES_MASTERED: "The directory owns this recipient: Entra Connect writes it, or make its Exchange attributes cloud-managed.",
     ErrorCode.REVERTED: "Something takes our values away again: see whether Entra Connect still exports this recipient, then replay.",
+    ErrorCode.GUARDED: "Many people lose their last certificate: look at the trust store, the directory and the clock. If it is right, `smime-sync guard --open 60 --apply`, then replay --reason guarded.",
+    ErrorCode.RUN_UNKNOWN: "Only a run that stopped as guarded can be approved: `smime-sync reconcile` tells its id.",
     ErrorCode.SETTINGS_INVALID: "Correct each setting named here; docs/settings.md lists them.",
     ErrorCode.TRUST_STORE_EMPTY: "Name at least one trust anchor: without it every certificate would be refused or, worse, none judged.",
     ErrorCode.TRUST_STORE_MALFORMED: "A trust anchor or intermediate is not a certificate: the file holds PEM blocks or one DER certificate.",

@@ -51,7 +51,8 @@ class Processor:
 
     `consult` adds to the context what the outside knows of a person's certificates: revocation.
     `withdraw_disabled` treats a disabled account as a leaver. `try_synchronised` writes also where Entra Connect owns
-    the attribute, and takes a refusal for an answer.
+    the attribute, and takes a refusal for an answer. `admits` says of a person (by anchor) whether they may lose the
+    last value that we published: see sync.loss_guard.
     """
 
     recipients: Recipients
@@ -65,6 +66,7 @@ class Processor:
     report_only: bool = False
     withdraw_disabled: bool = False
     try_synchronised: bool = False
+    admits: Callable[[str, datetime], bool] | None = None
 
     def examine(self, event: Event, record: Record) -> Examined:
         """Steps 2 and 3: look and decide, touch nothing. Reconciliation and dry runs ask the same question.
@@ -121,6 +123,7 @@ class Processor:
         if self.report_only:
             return self._record(record, outcome(Status.REPORTED, decision))
 
+        self._insist_on_no_alarm(anchor, decision)
         self._insist_on_a_turn(event)
 
         # 4. Claim: if we die after the write, the ledger already says whose values these are.
@@ -152,6 +155,12 @@ class Processor:
         if kept is None:
             raise PermanentError(ErrorCode.SNAPSHOT_MISSING, f"the restored state {record.hold} is not kept any more")
         return kept
+
+    def _insist_on_no_alarm(self, anchor: str, decision: Decision) -> None:
+        if decision.loses_last and self.admits is not None and not self.admits(anchor, self.now()):
+            raise PermanentError(
+                ErrorCode.GUARDED, f"{anchor} would lose the last certificate, as too many others did within the hour"
+            )
 
     def _insist_on_a_turn(self, event: Event) -> None:
         """One rate for the whole tenant. An event that waited for its turn has one, unless it missed it by long."""
@@ -187,7 +196,7 @@ class Processor:
         if status is Status.MANAGED_ON_PREMISES:
             nothing_published = tuple(replace(judged, published=()) for judged in decision.judged)
             return replace(outcome, judged=nothing_published, detail=_what_connect_does(event))
-        return replace(outcome, added=_names(decision.plan.added), withdrawn=_names(decision.plan.withdrawn))
+        return replace(outcome, added=decision.plan.added.fingerprints, withdrawn=decision.plan.withdrawn.fingerprints)
 
     def _record(self, record: Record, outcome: Outcome) -> Outcome:
         self.ledger.put(replace(record, outcome=outcome))
@@ -221,7 +230,3 @@ def _compare(plan: Plan, held: Values) -> None:
                 ErrorCode.READ_BACK_DIFFERS,
                 f"{attribute} reads back with {len(missing)} values missing and {len(surplus)} too many",
             )
-
-
-def _names(values: Values) -> tuple[str, ...]:
-    return tuple(fingerprint(value) for attribute in Attribute for value in values[attribute])

@@ -136,14 +136,11 @@ class StorageSettings(_Settings):
     claims_container: _ContainerName | None = Field(
         None, description="blob container for events over 48 KiB; without it such a person is refused"
     )
-    work_container: _ContainerName | None = Field(
-        None, description="blob container of what instances share: runs, the directory's census, heartbeats, lists"
-    )
 
     @classmethod
     def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
         yield from super().gaps(given)
-        for name in ("claims_container", "lease_container", "work_container"):
+        for name in ("claims_container", "lease_container"):
             if name in given and "storage" not in given and "storage__blobserviceuri" not in given:
                 yield f"{PREFIX}{name.upper()} needs {STORAGE}__blobServiceUri"
         if ("storage" in given) == ("storage__queueserviceuri" in given):
@@ -197,6 +194,18 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         True, description="take only events signed with a key of `event_keys_file`; off for a demo or a lab"
     )
     event_keys_file: Path | None = Field(None, description="PEM file with the agents' public keys, several in turn")
+    work_container: _ContainerName = Field(
+        "smime-sync-work", description="blob container of what instances share: guard, runs, revocation lists"
+    )
+    loss_guard_people: int = Field(
+        20, ge=0, description="more people losing their last certificate within an hour, or in one run, are held back"
+    )
+    loss_guard_percent: float = Field(
+        5.0, ge=0, le=100, description="and so is, in one run, a larger share in percent of those who have one"
+    )
+    change_guard_percent: float = Field(
+        30.0, ge=0, le=100, description="a run that would change a larger share of people in percent asks first"
+    )
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
     read_format: Literal["json", "clixml", "counts"] = Field(
         "json",
@@ -215,8 +224,8 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         yield from super().gaps(given)
         if "storage__queueserviceuri" in given and "storage__tableserviceuri" not in given:
             yield f"{STORAGE}__tableServiceUri is missing beside {STORAGE}__queueServiceUri"
-        if given.get("read_format") == "counts" and "work_container" not in given:
-            yield f"{PREFIX}READ_FORMAT=counts needs {PREFIX}WORK_CONTAINER"
+        if "storage__queueserviceuri" in given and "storage__blobserviceuri" not in given:
+            yield f"{STORAGE}__blobServiceUri is missing beside {STORAGE}__queueServiceUri"
         off = given.get("require_signed_events", "").lower() in {"false", "0", "no", "off", "n", "f"}
         if not off and "event_keys_file" not in given:
             yield f"{PREFIX}REQUIRE_SIGNED_EVENTS needs {PREFIX}EVENT_KEYS_FILE (or set it to false)"

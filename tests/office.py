@@ -12,6 +12,7 @@ from typing import Any
 from sync import envelope
 from sync.adapters.embedded import (
     Database,
+    EmbeddedBlobs,
     EmbeddedFailures,
     EmbeddedHistory,
     EmbeddedLedger,
@@ -27,6 +28,7 @@ from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Outcome, Record
 from sync.drain import drain
 from sync.errors import SyncError
+from sync.loss_guard import LossGuard
 from sync.ports import Ledger, Message, Recipients
 from sync.processor import Processor
 from sync.receiver import Receiver
@@ -119,13 +121,19 @@ class Office:
         self.failures = EmbeddedFailures(self.database)
         self.history = EmbeddedHistory(self.database)
         self.recipients = EmbeddedRecipients(self.database)
+        self.losses = LossGuard(blobs=EmbeddedBlobs(self.database))
         self.processor = Processor(
             recipients=self.recipients,
             ledger=self.ledger,
             history=self.history,
             judging=lambda moment: Context(now=moment, trust=self.trust),
             now=lambda: self.now,
+            admits=self.losses.admits,
         )
+
+    def change(self, **parts: Any) -> None:
+        """Exchange parts of the processor for the rest of the test."""
+        self.processor = replace(self.processor, **parts)
 
     @property
     def receiver(self) -> Receiver:
@@ -144,7 +152,14 @@ class Office:
 
     @property
     def reconciler(self) -> Reconciler:
-        return Reconciler(ledger=self.ledger, queue=self.queue, processor=self.processor)
+        return Reconciler(
+            ledger=self.ledger,
+            queue=self.queue,
+            processor=self.processor,
+            blobs=self.losses.blobs,
+            now=lambda: self.now,
+            losses=self.losses,
+        )
 
     @property
     def replayer(self) -> Replayer:

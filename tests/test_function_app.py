@@ -18,8 +18,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from sync import drain, envelope
+from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
 from sync.core.event import Event
@@ -120,6 +122,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "SMIME_SYNC_REQUIRE_SIGNED_EVENTS": "false",
             "SMIME_SYNC_PACE_TABLE": names[3],
             "SMIME_SYNC_HISTORY_TABLE": names[4],
+            "SMIME_SYNC_WORK_CONTAINER": names[0],
             "SMIME_SYNC_WRITES_PER_SECOND": "100",
             "SMIME_SYNC_CREDENTIAL": "secret",
             "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
@@ -140,7 +143,8 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
         )
         pace = TablePace.from_connection_string(azurite.connection_string, names[3])
         history = TableHistory.from_connection_string(azurite.connection_string, names[4])
-        for store in (cloud.queue, cloud.ledger, cloud.failures, pace, history):
+        work = BlobStore(ContainerClient.from_connection_string(azurite.connection_string, names[0]))
+        for store in (cloud.queue, cloud.ledger, cloud.failures, pace, history, work):
             stack.enter_context(contextlib.closing(store))
             store.create()
         yield cloud

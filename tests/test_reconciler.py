@@ -10,11 +10,13 @@ import pytest
 
 from sync import envelope
 from sync.core.event import Cause
+from sync.core.path import TrustStore
 from sync.core.person import Values
 from sync.core.recipient import Recipient
 from sync.core.record import Status
-from sync.errors import ErrorCode, TemporaryError
+from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.reconciler import Difference
+from tests.mill import Mill
 from tests.office import Office, person
 
 
@@ -40,7 +42,7 @@ def test_a_value_removed_by_hand_is_published_again(office: Office) -> None:
     before = office.held("alice")
     office.mailbox("alice")
     found = office.reconciler.reconcile(apply=False)
-    assert found.differing == (Difference(anchor=person("alice").anchor.immutable_id, added=1),)
+    assert found.differing == (Difference(anchor=person("alice").anchor.immutable_id, added=before.fingerprints),)
     assert office.queue.count() == 0
     office.reconciler.reconcile(apply=True)
     (message,) = office.queue.receive(9, timedelta(0))
@@ -94,3 +96,88 @@ def test_a_mailbox_that_is_gone_is_told(office: Office) -> None:
     found = office.reconciler.reconcile(apply=False)
     assert [each.reason for each in found.differing] == [ErrorCode.NO_RECIPIENT]
     assert found.to_json()["examined"] == 2
+
+
+def crowd(size: int = 40) -> Office:
+    """So many people, each with a certificate of ours."""
+    office = Office()
+    for number in range(size):
+        office.mailbox(f"person{number}")
+        office.process(person(f"person{number}", office.issue(f"person{number}", key="ec256")))
+    return office
+
+
+def without_its_anchor(office: Office) -> Office:
+    """The same with another trust anchor, as after a careless renewal of the file."""
+    stranger = Mill().root("Another Root", key="ec256")
+    office.trust = TrustStore.of([stranger.der])
+    return office
+
+
+def test_a_trust_store_that_lost_its_anchor_withdraws_nobody() -> None:
+    """The run stops before anything is sent, tells its id, and a second one stops as well."""
+    office = without_its_anchor(crowd())
+    for _ in range(2):
+        found = office.reconciler.reconcile(apply=True)
+        assert (found.losing, found.holding, found.applied) == (40, 40, False)
+        assert found.guarded
+    assert office.queue.count() == 0
+    assert all(office.held(f"person{number}") for number in range(40))
+
+
+def test_what_was_guarded_is_done_when_it_is_approved() -> None:
+    """Just that: those people, and not one more. The live guard lets them go too."""
+    office = without_its_anchor(crowd())
+    run = office.reconciler.reconcile(apply=True).guarded
+    assert not office.reconciler.reconcile(apply=False, approve=run).guarded
+    assert office.queue.count() == 0
+    assert office.reconciler.reconcile(apply=True, approve=run).applied
+    assert {outcome.status for outcome in office.drain() if outcome} == {Status.WRITTEN}
+    assert not any(office.held(f"person{number}") for number in range(40))
+
+
+def test_an_approval_covers_nobody_who_was_not_in_that_run() -> None:
+    """Somebody more would lose by now: it is asked again."""
+    office = crowd()
+    trust = office.trust
+    without_its_anchor(office)
+    run = office.reconciler.reconcile(apply=True).guarded
+    office.trust = trust
+    office.mailbox("newcomer")
+    office.process(person("newcomer", office.issue("newcomer", key="ec256")))
+    without_its_anchor(office)
+
+    assert office.reconciler.reconcile(apply=True, approve=run).guarded
+    assert office.queue.count() == 0
+
+
+@pytest.mark.parametrize("run", ["", "x", "../guard/losses", "20260601T000000000000"])
+def test_a_run_that_nobody_knows_approves_nothing(run: str) -> None:
+    """A mistyped id."""
+    office = without_its_anchor(crowd(5))
+    with pytest.raises(PermanentError) as caught:
+        office.reconciler.reconcile(apply=True, approve=run)
+    assert caught.value.code is ErrorCode.RUN_UNKNOWN
+
+
+def test_many_changes_are_asked_about_though_nobody_loses() -> None:
+    """Somebody emptied a third of all mailboxes: to fill them again may be right, or fight somebody."""
+    office = crowd(9)
+    for number in range(3):
+        office.mailbox(f"person{number}")
+    found = office.reconciler.reconcile(apply=True)
+    assert (found.losing, len(found.differing), bool(found.guarded)) == (0, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("scope", "examined"),
+    [
+        ("person1@corp.example", 1),
+        (person("person2").anchor.immutable_id, 1),
+        ("@CORP.example", 5),
+        ("@other.example", 0),
+    ],
+)
+def test_a_scope_examines_only_some(scope: str, examined: int) -> None:
+    """One person, or a mail domain."""
+    assert crowd(5).reconciler.reconcile(apply=False, scope=scope).examined == examined

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from azure.storage.blob import ContainerClient
 
 from sync import envelope
+from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
 from sync.core.event import Event
@@ -80,7 +82,8 @@ def served(azurite: Azurite, tmp_path: Path) -> Iterator[Served]:
     ]
     with contextlib.ExitStack() as running:
         tenant = running.enter_context(Tenant.start())
-        for store in (queue, failures, *tables):
+        work = BlobStore(ContainerClient.from_connection_string(azurite.connection_string, f"serve-{name}"))
+        for store in (queue, failures, work, *tables):
             running.enter_context(contextlib.closing(store))
             store.create()
         environment = {
@@ -91,6 +94,7 @@ def served(azurite: Azurite, tmp_path: Path) -> Iterator[Served]:
             "SMIME_SYNC_FAILURES_TABLE": f"TableFailures{name}",
             "SMIME_SYNC_HISTORY_TABLE": f"TableHistory{name}",
             "SMIME_SYNC_PACE_TABLE": f"TablePace{name}",
+            "SMIME_SYNC_WORK_CONTAINER": f"serve-{name}",
             "SMIME_SYNC_TENANT_ID": tenant.id,
             "SMIME_SYNC_MODE": "write",
             "SMIME_SYNC_REQUIRE_SIGNED_EVENTS": "false",

@@ -45,6 +45,7 @@ def test_an_identity_takes_the_place_of_a_connection_string() -> None:
             **{name: value for name, value in CLOUD.items() if name != "SMIME_SYNC_STORAGE"},
             "SMIME_SYNC_STORAGE__queueServiceUri": "https://corp.queue.core.windows.net",
             "SMIME_SYNC_STORAGE__tableServiceUri": "https://corp.table.core.windows.net",
+            "SMIME_SYNC_STORAGE__blobServiceUri": "https://corp.blob.core.windows.net",
             "SMIME_SYNC_STORAGE__credential": "managedidentity",
             "SMIME_SYNC_STORAGE__clientId": "11111111-2222-3333-4444-555555555555",
         },

@@ -37,6 +37,11 @@ class Decision:
         """Whether anything is to be written: the plan is not empty and the attribute is ours to write."""
         return self.ours_to_write and not self.plan.empty
 
+    @property
+    def loses_last(self) -> bool:
+        """Whether it takes the last value that we published: afterwards nobody can encrypt by what is ours."""
+        return self.writes and bool(self.plan.withdrawn) and not self.plan.settled
+
 
 def decide(
     *,

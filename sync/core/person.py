@@ -47,6 +47,11 @@ class Values:
     def __len__(self) -> int:
         return len(self.user_certificate) + len(self.user_smime_certificate)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """How each value is named, those of userCertificate first."""
+        return tuple(fingerprint(value) for attribute in Attribute for value in self[attribute])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:

@@ -19,6 +19,9 @@ class Managed:
     def __getitem__(self, attribute: Attribute) -> frozenset[str]:
         return self.user_certificate if attribute is Attribute.USER_CERTIFICATE else self.user_smime_certificate
 
+    def __bool__(self) -> bool:
+        return bool(self.user_certificate or self.user_smime_certificate)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, TypedDict
 from sync import __version__, envelope, settings
 from sync.agent import Agent
 from sync.core.event import Event
+from sync.core.guard import Guard
 from sync.core.judgement import Context
 from sync.core.path import TrustStore
 from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
+from sync.loss_guard import LossGuard
 from sync.ports import EventQueue, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
-from sync.reconciler import Reconciler, Reconciliation
+from sync.reconciler import Limits, Reconciler, Reconciliation
 from sync.replayer import Replayer
 from sync.restorer import Restorer
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
-from sync.wiring.storage import claim_store, shared_cache, storage_credential, storage_queue
+from sync.wiring.storage import blob_store, claim_store, shared_cache, storage_credential, storage_queue
 from sync.wiring.telemetry import telemetry
 from sync.wiring.tenant import recipients
 
@@ -44,6 +46,7 @@ class App:
     reconciler: Reconciler
     replayer: Replayer
     restorer: Restorer
+    losses: LossGuard
     failures: Failures
 
     def process(self, message: Message) -> Outcome:
@@ -54,9 +57,17 @@ class App:
         """Record one message of the poison queue."""
         return self.receiver.bury(message)
 
-    def reconcile(self, *, apply: bool = True) -> Reconciliation:
-        """Compare everybody, and send again whoever differs; in report mode only compare."""
-        return self.reconciler.reconcile(apply=apply and not self.receiver.processor.report_only)
+    def reconcile(
+        self,
+        *,
+        apply: bool = True,
+        scope: str | None = None,
+        approve: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Reconciliation:
+        """Compare everybody, and send again whoever differs; in report mode only compare. See Reconciler."""
+        apply = apply and not self.receiver.processor.report_only
+        return self.reconciler.reconcile(apply=apply, scope=scope, approve=approve, progress=progress)
 
     def health(self) -> dict[str, object]:
         """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
@@ -110,6 +121,7 @@ def cloud_from(config: settings.CloudSettings) -> App:
         failures = TableFailures.from_identity(url, credential, config.failures_table, ca_file=ca_file)
         history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file)
         pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
+    losses = LossGuard(blobs=blob_store(config), limit=config.loss_guard_people)
     processor = Processor(
         recipients=recipients(config),
         ledger=ledger,
@@ -122,8 +134,14 @@ def cloud_from(config: settings.CloudSettings) -> App:
         report_only=config.mode == "report",
         withdraw_disabled=config.withdraw_disabled,
         try_synchronised=config.try_synchronised,
+        admits=losses.admits,
     )
-    return App(**_use_cases(processor, ledger, failures, storage_queue(config), now, opener(config)))
+    limits = Limits(
+        losing=Guard(people=config.loss_guard_people, percent=config.loss_guard_percent),
+        changing_percent=config.change_guard_percent,
+    )
+    queue, opening = storage_queue(config), opener(config)
+    return App(**_use_cases(processor, ledger, failures, queue, now, losses, limits, opening))
 
 
 def embedded(
@@ -133,6 +151,7 @@ def embedded(
     from sync.adapters.agent_state import StateFile
     from sync.adapters.embedded import (
         Database,
+        EmbeddedBlobs,
         EmbeddedFailures,
         EmbeddedHistory,
         EmbeddedLedger,
@@ -144,15 +163,17 @@ def embedded(
     database = Database(state, clock)
     ledger, failures = EmbeddedLedger(database), EmbeddedFailures(database)
     queue, recipients, history = EmbeddedQueue(database), EmbeddedRecipients(database), EmbeddedHistory(database)
+    losses = LossGuard(blobs=EmbeddedBlobs(database))
     processor = Processor(
         recipients=recipients,
         ledger=ledger,
         history=history,
         judging=lambda moment: Context(now=moment, trust=trust),
         now=clock,
+        admits=losses.admits,
     )
     return Embedded(
-        **_use_cases(processor, ledger, failures, queue, clock),
+        **_use_cases(processor, ledger, failures, queue, clock, losses, Limits()),
         agent=Agent(
             directory=LdifDirectory(directory),
             state=StateFile(state.with_name(f"{state.stem}-agent.sqlite") if state else None, clock),
@@ -171,6 +192,7 @@ class _UseCases(TypedDict):
     reconciler: Reconciler
     replayer: Replayer
     restorer: Restorer
+    losses: LossGuard
     failures: Failures
 
 
@@ -180,6 +202,8 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
     failures: Failures,
     queue: EventQueue,
     clock: Callable[[], datetime],
+    losses: LossGuard,
+    limits: Limits,
     opening: Callable[[str], Event] = envelope.parse,
 ) -> _UseCases:
     # SystemRandom: instances that were started from one image must not draw the same pauses.
@@ -189,7 +213,17 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
     )
     return _UseCases(
         receiver=receiver,
-        reconciler=Reconciler(ledger=ledger, queue=queue, processor=processor, opening=opening),
+        reconciler=Reconciler(
+            ledger=ledger,
+            queue=queue,
+            processor=processor,
+            blobs=losses.blobs,
+            now=clock,
+            limits=limits,
+            losses=losses,
+            opening=opening,
+        ),
+        losses=losses,
         replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock, opening=opening),
         restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),
         failures=failures,

@@ -47,19 +47,15 @@ def claim_store(config: settings.StorageSettings) -> BlobClaims | None:
     return BlobClaims(container(config, config.claims_container))
 
 
-def blob_store(config: settings.StorageSettings) -> BlobStore | None:
-    """The container of what instances share, where one is set."""
-    if config.work_container is None:
-        return None
+def blob_store(config: settings.CloudSettings) -> BlobStore:
+    """The container of what instances share."""
     from sync.adapters.blob_store import BlobStore
 
     return BlobStore(container(config, config.work_container))
 
 
-def shared_cache(config: settings.StorageSettings) -> BlobCache | None:
-    """The cache of revocation that every instance shares, where there is a container for it."""
-    if config.work_container is None:
-        return None
+def shared_cache(config: settings.CloudSettings) -> BlobCache:
+    """The cache of revocation that every instance shares."""
     from sync.adapters.blob_store import BlobCache
 
     return BlobCache(container(config, config.work_container))

@@ -32,11 +32,8 @@ _log = logging.getLogger("smime_sync.wiring")
 
 def recipients(config: settings.CloudSettings) -> Recipients:
     """The tenant's recipients; where it does not show what they hold, as we remember it."""
-    tenant, memory = exchange_online(config), blob_store(config)
-    if config.read_format != "counts":
-        return tenant
-    assert memory is not None  # the settings insist on it
-    return RememberedRecipients(tenant, memory)
+    tenant = exchange_online(config)
+    return RememberedRecipients(tenant, blob_store(config)) if config.read_format == "counts" else tenant
 
 
 def exchange_online(config: settings.CloudSettings) -> ExchangeOnline:

@@ -35,6 +35,7 @@ from tests.mill import DAY, Authority, Issued, Mill
 
 QUEUE = "smime-sync-changes"
 CLAIMS = "smime-sync-claims"
+WORK = "smime-sync-work"
 NONE: Mapping[str, str] = MappingProxyType({})
 RETRY = timedelta(milliseconds=500)
 """The lab's visibilityTimeout; host.json has 30 s."""
@@ -152,8 +153,9 @@ def start(
         for store in (queue, ledger, failures, pace, history):
             running.enter_context(contextlib.closing(store))
             store.create()
-        with ContainerClient.from_connection_string(azurite.connection_string, CLAIMS) as claims:
-            claims.create_container()
+        for name in (CLAIMS, WORK):
+            with ContainerClient.from_connection_string(azurite.connection_string, name) as container:
+                container.create_container()
         told("tenant (Entra and Exchange Online over HTTPS)")
         tenant = running.enter_context(Tenant.start())
         (folder / "application.pem").write_text(tenant.tokens.register_certificate())
