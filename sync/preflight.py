@@ -17,10 +17,9 @@ from enum import StrEnum
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from cryptography import x509
-
 from sync.core import certificate_store
 from sync.core.certificate import Certificate, MalformedCertificateError
+from sync.core.list_scope import addresses_of
 from sync.core.person import Attribute
 from sync.core.revocation_list import MalformedListError, RevocationList
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
@@ -35,7 +34,6 @@ PARAMETERS = ("UserCertificate", "UserSMimeCertificate")
 TOO_MUCH = ("Set-Mailbox", "ForwardingSmtpAddress")
 """What a role copied from Mail Recipients and not trimmed holds: with it our application could read anybody's mail."""
 _SOON = timedelta(days=90)
-_CRL_POINTS = "2.5.29.31"
 
 
 class Level(StrEnum):
@@ -218,7 +216,8 @@ class Preflight:
         addresses = dict.fromkeys(url for name in sorted(names) for url in listed.get(name, ()))
         for each in (*self.anchors, *self.intermediates):
             if each.issuer == authority.subject and each.fingerprint != authority.fingerprint:
-                addresses |= dict.fromkeys(_named(each))
+                # Those of a CA that we configured ourselves, never a leaf's (facts.md, section 4).
+                addresses |= dict.fromkeys(addresses_of(each))
         if not addresses:
             yield Line(check=check, level=Level.WARN, detail="no address is known here: only its certificates name it")
         for address in addresses:
@@ -275,12 +274,3 @@ def _octets(value: object) -> bytes:
     if value is None:
         return b""
     raise certificate_store.StoreError("the tenant does not show its bytes: set read_format to clixml")
-
-
-def _named(certificate: Certificate) -> Iterator[str]:
-    """The CRL distribution points of a CA that we configured ourselves. Never ask a leaf's (facts.md, section 4)."""
-    points = certificate.extensions.get(_CRL_POINTS)
-    for point in points if isinstance(points, x509.CRLDistributionPoints) else ():
-        for name in point.full_name or ():
-            if isinstance(name, x509.UniformResourceIdentifier):
-                yield name.value

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.mill import DAY, NOW, Mill
+from tests.mill.extensions import list_addresses
 from tests.mill.revocation import crl
 
 ROOT = Path(__file__).parents[1]
@@ -185,6 +186,22 @@ def test_revocation_lists_are_named_on_the_command_line(tmp_path: Path) -> None:
     assert (revoked.returncode, "revoked" in revoked.stdout) == (1, True)
     assert call("validate", *common, "--revocation", "hard").returncode == 1
     assert call("validate", *common, "--revocation", "soft").returncode == 0
+
+
+def test_a_ca_whose_list_only_the_domain_can_reach_is_told_of(tmp_path: Path) -> None:
+    """On the side, so that what machines read stays what it is."""
+    root = Mill().root()
+    issuing = root.issue_ca("AD CS", extra=[list_addresses("ldap:///CN=Root,CN=CDP?certificateRevocationList")])
+    files = {"root.der": root.der, "issuing.der": issuing.der, "alice.der": issuing.issue("alice@corp.example").der}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    done = call(
+        "validate", "--json", "--anchors", tmp_path / "root.der", "--intermediates", tmp_path / "issuing.der", *AT,
+        tmp_path / "alice.der",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert json.loads(done.stdout)[0]["findings"] == []
+    assert done.stderr.startswith("crl-ldap-only: CN=AD CS")
 
 
 def test_options_of_files_are_refused_beside_a_stream(files: dict[str, Path]) -> None:

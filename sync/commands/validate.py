@@ -16,8 +16,9 @@ from rich.table import Table
 
 from sync import wiring
 from sync.commands.output import AsJson, err, out, print_json
-from sync.core.findings import EXPLANATIONS, Level
+from sync.core.findings import EXPLANATIONS, Code, Level
 from sync.core.judgement import Context, Verdict, judge
+from sync.core.list_scope import only_by_ldap
 from sync.core.person import Attribute
 from sync.core.policy import POLICIES, Revocation
 from sync.errors import ErrorCode, PermanentError
@@ -60,6 +61,11 @@ def validate(
         raise typer.BadParameter("name at least one FILE, and --anchors FILE")
     trust = wiring.read_trust_store(anchors, intermediates or [])
     mode = revocation or (Revocation.SOFT if crls else Revocation.OFF)
+    for authority in (each.certificate for each in (*trust.anchors, *trust.intermediates)):
+        # Nobody revokes what vouches for itself.
+        if authority.issuer != authority.subject and only_by_ldap(authority):
+            meaning = EXPLANATIONS[Code.CRL_LDAP_ONLY].meaning
+            err.print(f"{Code.CRL_LDAP_ONLY}: {escape(authority.subject_text)}: {meaning}")
     context = Context(
         now=moment,
         trust=trust,

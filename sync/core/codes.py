@@ -74,6 +74,7 @@ class Code(StrEnum):
     REVOCATION_UNKNOWN = "revocation-unknown"
     CRL_STALE = "crl-stale"
     CRL_SIGNATURE = "crl-signature"
+    CRL_LDAP_ONLY = "crl-ldap-only"
     # C: the person
     DUPLICATE = "duplicate"
     SUPERSEDED_SAME_KEY = "superseded-same-key"

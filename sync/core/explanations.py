@@ -345,6 +345,12 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "See whether the configured source belongs to this CA and this key.",
             "RFC 5280, 6.3.3",
         ),
+        Code.CRL_LDAP_ONLY: Explanation(
+            "A CA certificate on the path names ldap: addresses only for the list that could revoke it.",
+            "Publish the superior CA's list over HTTP too, and have the CA's certificate renewed with that address: "
+            "neither the cloud nor senders outside the domain can reach the directory.",
+            "RFC 5280, 4.2.1.13",
+        ),
         # C: the person
         Code.DUPLICATE: Explanation(
             "The same certificate is there more than once; it counts once.",

@@ -13,6 +13,21 @@ ALL_REASONS = frozenset(x509.ReasonFlags) - {x509.ReasonFlags.unspecified, x509.
 """The reasons that a list may be limited to (RFC 5280, 4.2.1.13)."""
 
 
+def addresses_of(certificate: Certificate) -> tuple[str, ...]:
+    """The URIs at which a certificate says that its issuer's list lies, to be told of: nobody follows a person's."""
+    points = certificate.extensions.get(_DISTRIBUTION_POINTS)
+    if not isinstance(points, x509.CRLDistributionPoints):
+        return ()
+    names = (name for point in points for name in point.full_name or ())
+    return tuple(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
+
+
+def only_by_ldap(certificate: Certificate) -> bool:
+    """Whether nobody outside the domain can reach any of these addresses, though there are some."""
+    addresses = addresses_of(certificate)
+    return bool(addresses) and all(each.lower().startswith(("ldap:", "ldaps:")) for each in addresses)
+
+
 def reasons_of(each: RevocationList) -> frozenset[x509.ReasonFlags]:
     """The reasons for which a list tells of a revocation."""
     only = each.point.only_some_reasons if each.point is not None else None

@@ -31,7 +31,16 @@ _WARNINGS = frozenset(
         Code.SHADOWING,
     }
 )
-_NOTES = frozenset({Code.DUPLICATE, Code.SUPERSEDED_SAME_KEY, Code.SUPERSEDED, Code.NONE_PUBLISHABLE, Code.OVERLAP})
+_NOTES = frozenset(
+    {
+        Code.CRL_LDAP_ONLY,
+        Code.DUPLICATE,
+        Code.SUPERSEDED_SAME_KEY,
+        Code.SUPERSEDED,
+        Code.NONE_PUBLISHABLE,
+        Code.OVERLAP,
+    }
+)
 # What revocation leaves open: refused when revocation is `hard`, a warning when it is `soft`.
 OPEN = frozenset({Code.REVOCATION_UNKNOWN, Code.CRL_STALE, Code.CRL_SIGNATURE})
 _Day = date  # within Policy, `date` is the pack's

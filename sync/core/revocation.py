@@ -18,14 +18,13 @@ from sync.core import ocsp
 from sync.core.certificate import Certificate
 from sync.core.codes import Code
 from sync.core.findings import Finding, Level
-from sync.core.list_scope import ALL_REASONS, covers, reasons_of
+from sync.core.list_scope import ALL_REASONS, covers, only_by_ldap, reasons_of
 from sync.core.names import same_name
 from sync.core.path import TrustStore, find_path
 from sync.core.policy import Policy
 from sync.core.revocation_list import Entry, RevocationList
 from sync.core.standing import GOOD, Standing, Status
 
-_DISTRIBUTION_POINTS = "2.5.29.31"
 _MAX_SIGNERS = 4  # other certificates of the CA's name that are tried for the signature of a list
 _MAX_DEPTH = 2  # a list's signer may need a list itself
 
@@ -92,6 +91,8 @@ def revocation_findings(
             yield policy.finding(status.code, whose + status.detail)
         elif status.code is not None:
             yield Finding(status.code, Level.WARN, whose + status.detail)
+        if certificate is not leaf and only_by_ldap(certificate):
+            yield policy.finding(Code.CRL_LDAP_ONLY, certificate.subject_text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +159,7 @@ class Inquiry:
             return Status.unknown(Code.REVOCATION_UNKNOWN, f"the lists of {issuer.subject_text} tell some reasons only")
         if objections:
             return min(objections, key=_telling)
-        return Status.unknown(Code.REVOCATION_UNKNOWN, self._nothing(certificate, issuer))
+        return Status.unknown(Code.REVOCATION_UNKNOWN, self._nothing(issuer))
 
     def _objection(self, each: RevocationList, certificate: Certificate, issuer: Certificate) -> Status | None:
         """Why a list says nothing of a certificate, if that is so."""
@@ -219,12 +220,9 @@ class Inquiry:
             return replace(GOOD, code=Code.CRL_STALE, detail=detail)
         return Status.unknown(Code.CRL_STALE, detail)
 
-    def _nothing(self, certificate: Certificate, issuer: Certificate) -> str:
+    def _nothing(self, issuer: Certificate) -> str:
         troubles = (*self.knowledge.troubles.get(issuer.subject, ()), *self.knowledge.troubles.get(b"", ()))
-        told = "; ".join(troubles) or f"no revocation list of {issuer.subject_text} is known"
-        if certificate.basic_constraints and certificate.basic_constraints.ca and _only_ldap(certificate):
-            told += "; the certificate names ldap:/// addresses only, which cannot be reached from outside the domain"
-        return told
+        return "; ".join(troubles) or f"no revocation list of {issuer.subject_text} is known"
 
 
 def _telling(status: Status) -> int:
@@ -247,16 +245,3 @@ def _belongs(delta: RevocationList, complete: RevocationList) -> bool:
         and delta.number is not None
         and delta.base <= complete.number <= delta.number
     )
-
-
-def _only_ldap(certificate: Certificate) -> bool:
-    points = certificate.extensions.get(_DISTRIBUTION_POINTS)
-    if not isinstance(points, x509.CRLDistributionPoints):
-        return False
-    names = [
-        name.value
-        for point in points
-        for name in point.full_name or ()
-        if isinstance(name, x509.UniformResourceIdentifier)
-    ]
-    return bool(names) and all(name.lower().startswith("ldap:") for name in names)

@@ -20,7 +20,7 @@ from sync.core.policy import Revocation
 from sync.core.revocation import Knowledge
 from sync.core.revocation_list import MalformedListError, RevocationList
 from tests.core.company import ALICE, Company
-from tests.mill import DAY, NOW, Authority, Issued, der, keys
+from tests.mill import DAY, NOW, Authority, Issued, der, extensions, keys
 from tests.mill.extensions import Extension
 from tests.mill.revocation import Reason, crl, limited_to, ocsp_response
 
@@ -381,15 +381,37 @@ def test_a_responder_that_does_not_know_leaves_it_to_the_list() -> None:
 # what a CA says of itself
 
 
-def test_a_ca_with_ldap_addresses_only_is_told_of() -> None:
-    """Nobody outside the domain can fetch its list from there."""
-    ldap = x509.UniformResourceIdentifier("ldap:///CN=Root,CN=CDP?certificateRevocationList")
-    points = x509.CRLDistributionPoints([x509.DistributionPoint([ldap], None, None, None)])
-    issuing = ROOT.issue_ca("AD CS", key="ec256", extra=[Extension("2.5.29.31", points.public_bytes())])
-    leaf = issuing.issue(ALICE, key="ec256")
-    verdict = judged(crl(issuing), leaf=leaf, trust=TrustStore.of([ROOT.der], [issuing.der]), root_list=None)
-    assert found(verdict) == [Code.REVOCATION_UNKNOWN]
-    assert "ldap:///" in verdict.findings[0].detail
+_LDAP = "ldap:///CN=Root,CN=CDP?certificateRevocationList"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "noted"),
+    [
+        ((_LDAP,), True),
+        ((_LDAP, "LDAPS://dc.corp.example/CN=Root"), True),
+        ((_LDAP, "http://pki.corp.example/root.crl"), False),
+        ((), False),
+    ],
+)
+def test_a_ca_with_ldap_addresses_only_is_told_of(addresses: tuple[str, ...], noted: bool) -> None:
+    """Nobody outside the domain can fetch the list that could revoke it; a note, whatever else is known."""
+    issuing = ROOT.issue_ca("AD CS", key="ec256", extra=[extensions.list_addresses(*addresses)] if addresses else [])
+    context: dict[str, Any] = {
+        "leaf": issuing.issue(ALICE, key="ec256"),
+        "trust": TrustStore.of([ROOT.der], [issuing.der]),
+    }
+    known = judged(crl(issuing), **context)
+    assert [(f.code, f.level, f.detail) for f in known.findings] == [
+        (Code.CRL_LDAP_ONLY, Level.NOTE, "CN=AD CS")
+    ] * noted
+    unknown = judged(crl(issuing), root_list=None, **context)
+    assert found(unknown) == [Code.REVOCATION_UNKNOWN] + [Code.CRL_LDAP_ONLY] * noted
+
+
+def test_where_a_person_s_certificate_points_is_no_matter() -> None:
+    """All of AD CS's point to the directory."""
+    leaf = ISSUING.issue(ALICE, key="ec256", extra=[extensions.list_addresses(_LDAP)])
+    assert found(judged(crl(ISSUING), leaf=leaf)) == []
 
 
 # reading lists

@@ -31,6 +31,7 @@ KEY_USAGE = "2.5.29.15"
 SUBJECT_ALT_NAME = "2.5.29.17"
 BASIC_CONSTRAINTS = "2.5.29.19"
 NAME_CONSTRAINTS = "2.5.29.30"
+CRL_DISTRIBUTION_POINTS = "2.5.29.31"
 CERTIFICATE_POLICIES = "2.5.29.32"
 AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
 EXTENDED_KEY_USAGE = "2.5.29.37"
@@ -128,3 +129,10 @@ def authority_key_identifier(identifier: bytes) -> Extension:
 def certificate_policies(*policies: str, critical: bool = False) -> Extension:
     """RFC 5280, 4.2.1.4."""
     return Extension(CERTIFICATE_POLICIES, sequence(*(sequence(oid(policy)) for policy in policies)), critical)
+
+
+def list_addresses(*addresses: str) -> Extension:
+    """CRL distribution points, one for each address (RFC 5280, 4.2.1.13)."""
+    uris = (implicit(6, address.encode("ascii")) for address in addresses)
+    points = (sequence(explicit(0, explicit(0, uri))) for uri in uris)
+    return Extension(CRL_DISTRIBUTION_POINTS, sequence(*points))

@@ -78,6 +78,14 @@ def _listed(*lists: bytes, mode: str = "hard") -> Case:
     return _case(_ORIGINAL, lists=lists, policy={"revocation": mode})
 
 
+def _pointing(*addresses: str) -> Case:
+    """Below a CA whose certificate names these addresses for its list."""
+    ca = _ROOT.issue_ca("Pointing CA", key="ec256", extra=[extensions.list_addresses(*addresses)])
+    lists = (crl(_ROOT), crl(ca))
+    leaf = ca.issue(ALICE, key="ec256")
+    return _case(leaf, intermediates=(ca.der,), lists=lists, policy={"revocation": "hard"})
+
+
 def _blob(**options: Any) -> Case:
     return _case(smime=(_issued().smime_blob(**options),))
 
@@ -260,6 +268,10 @@ CASES: Mapping[Code, tuple[Callable[[], Case], Callable[[], Case]]] = {
     Code.CRL_SIGNATURE: (
         lambda: _listed(crl(_ROOT), crl(_ROOT, name=_ISSUING.name)),
         lambda: _listed(crl(_ROOT), crl(_ISSUING)),
+    ),
+    Code.CRL_LDAP_ONLY: (
+        lambda: _pointing("ldap:///CN=Example,CN=CDP?certificateRevocationList"),
+        lambda: _pointing("ldap:///CN=Example,CN=CDP?certificateRevocationList", "http://pki.corp.example/root.crl"),
     ),
     Code.DUPLICATE: (lambda: _case(_ORIGINAL, smime=(_ORIGINAL,)), _good),
     Code.SUPERSEDED_SAME_KEY: (lambda: _two(same_key=True), lambda: _two(max_per_address=2)),
