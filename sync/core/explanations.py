@@ -316,8 +316,8 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "RFC 5280, 4.2.1.10",
         ),
         Code.CHAIN_POLICY: Explanation(
-            "A CA on the path demands a certificate policy that the path does not carry.",
-            "Issue under a policy that the superior CA asks for.",
+            "A CA on the path demands a certificate policy; that is refused here, whether the path has one or not.",
+            "Issue from a CA without that demand (requireExplicitPolicy), or have its certificate renewed without it.",
             "RFC 5280, 6.1.5",
         ),
         Code.REVOKED: Explanation(

@@ -39,7 +39,8 @@ def _numbers(places: Mapping[int, Iterable[int]]) -> frozenset[str]:
 # read. Both are refused where PKITS accepts; 4.1.6 is refused as PKITS refuses it, but for the algorithm.
 _DSA = frozenset({"4.1.4", "4.1.5", "4.1.6"})
 # Good paths below a CA with requireExplicitPolicy: OpenSSL wants to be told that any policy will do, which pyOpenSSL
-# cannot say, so it refuses them. On the safe side; no CA that we know of issues S/MIME certificates in this way.
+# cannot say, so it refuses them. On the safe side; no CA that we know of issues S/MIME certificates in this way
+# (docs/decisions/0009-what-paths-leave-out.md, for lists of other CAs too).
 _ASKS_FOR_A_POLICY = _numbers(
     {8: (6, 10, 11, 13, 14, 18), 9: (4,), 10: (1, 3, 5, 6, 9, 11, 12, 13, 14), 11: (2, 4, 7), 12: (2, 3, 7, 9)}
 )
