@@ -82,7 +82,8 @@ def _findings() -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| `{c}` | {_cell(e.meaning)} | {_cell(e.remedy)} | {_cell(e.source)} |" for c, e in EXPLANATIONS.items()
+        f"| {_anchored(c)} | {_cell(e.meaning)} | {_cell(e.remedy)} | {_cell(e.source)} |"
+        for c, e in EXPLANATIONS.items()
     ]
     return "\n".join(lines) + "\n"
 
@@ -97,7 +98,12 @@ def _errors() -> str:
         "| code | what to do |",
         "|---|---|",
     ]
-    return "\n".join([*lines, *(f"| `{code}` | {_cell(HINTS[code])} |" for code in ErrorCode)]) + "\n"
+    return "\n".join([*lines, *(f"| {_anchored(code)} | {_cell(HINTS[code])} |" for code in ErrorCode)]) + "\n"
+
+
+def _anchored(code: str) -> str:
+    """A row that `explain` and the log can link to."""
+    return f'<a id="{code}"></a>`{code}`'
 
 
 def _cell(text: str) -> str:

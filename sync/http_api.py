@@ -15,6 +15,7 @@ from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 
 if TYPE_CHECKING:
     from sync.asked import Asked
+    from sync.explainer import Explainer
     from sync.replayer import Replayer
 
 
@@ -39,6 +40,10 @@ class Operations(Protocol):
     """What the routes ask of the product."""
 
     @property
+    def explainer(self) -> Explainer:
+        """All about one person."""
+
+    @property
     def replayer(self) -> Replayer:
         """Failed messages and their replay."""
 
@@ -58,6 +63,14 @@ class Route:
 def health(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
     """Whether the settings are whole. Nothing private, and no other service is asked."""
     return product.health()
+
+
+def explain(product: Operations, request: Request) -> Mapping[str, object]:
+    """All about one person: `?user=U`, an ImmutableId, an address or a UPN."""
+    asked = _read(request.query, {"user"})
+    if asked.choice.user is None:
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "user is missing: an ImmutableId, an address or a UPN")
+    return product.explainer.explain(asked.choice.user).to_json()
 
 
 def failed(product: Operations, request: Request) -> Mapping[str, object]:
@@ -87,6 +100,7 @@ def replay(product: Operations, request: Request) -> Mapping[str, object]:
 
 ROUTES = (
     Route(name="health", method="GET", act=health),
+    Route(name="explain", method="GET", act=explain),
     Route(name="failed", method="GET", act=failed),
     Route(name="replay", method="POST", act=replay),
 )

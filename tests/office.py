@@ -28,6 +28,7 @@ from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Outcome, Record
 from sync.drain import drain
 from sync.errors import SyncError
+from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
 from sync.ports import Ledger, Message, Recipients
 from sync.processor import Processor
@@ -160,6 +161,10 @@ class Office:
             now=lambda: self.now,
             losses=self.losses,
         )
+
+    @property
+    def explainer(self) -> Explainer:
+        return Explainer(ledger=self.ledger, failures=self.failures, processor=self.processor, now=lambda: self.now)
 
     @property
     def replayer(self) -> Replayer:

@@ -12,6 +12,7 @@ import pytest
 
 from sync import http_api
 from sync.errors import HINTS, ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.explainer import Explainer
 from sync.http_api import ROUTES, Answer, Operations, Request, Route, answer
 from sync.replayer import Replayer
 from tests.office import Office, person
@@ -22,6 +23,10 @@ class Product:
     """What the routes ask."""
 
     office: Office
+
+    @property
+    def explainer(self) -> Explainer:
+        return self.office.explainer
 
     @property
     def replayer(self) -> Replayer:

@@ -20,6 +20,7 @@ from sync.core.judgement import Context
 from sync.core.path import TrustStore
 from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
+from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
 from sync.ports import EventQueue, Failures, Ledger, Message
 from sync.processor import Processor
@@ -46,6 +47,7 @@ class App:
     reconciler: Reconciler
     replayer: Replayer
     restorer: Restorer
+    explainer: Explainer
     losses: LossGuard
     failures: Failures
 
@@ -192,6 +194,7 @@ class _UseCases(TypedDict):
     reconciler: Reconciler
     replayer: Replayer
     restorer: Restorer
+    explainer: Explainer
     losses: LossGuard
     failures: Failures
 
@@ -223,6 +226,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
             losses=losses,
             opening=opening,
         ),
+        explainer=Explainer(ledger=ledger, failures=failures, processor=processor, now=clock, opening=opening),
         losses=losses,
         replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock, opening=opening),
         restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),

@@ -10,6 +10,7 @@ import requests
 
 from sync.adapters.http_server import serving
 from sync.errors import ErrorCode, PermanentError
+from sync.explainer import Explainer
 from sync.replayer import Replayer
 from tests.office import Office
 
@@ -21,6 +22,10 @@ class Product:
 
     def __init__(self) -> None:
         self.office = Office()
+
+    @property
+    def explainer(self) -> Explainer:
+        return self.office.explainer
 
     @property
     def replayer(self) -> Replayer:
