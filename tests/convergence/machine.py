@@ -56,6 +56,12 @@ class Machine(RuleBasedStateMachine):
         self.the_directory_changes(name, state, True)
         self.a_consumer_works(4, calls)
 
+    @rule(name=names, state=states, trouble=st.sampled_from(sorted(TROUBLES)))
+    def a_change_meets_trouble(self, name: str, state: State, trouble: str) -> None:
+        self.the_tenant_has_trouble([trouble])
+        self.the_directory_changes(name, state, True)
+        self.a_consumer_works(4, None)
+
     @rule(name=names, state=states, schedule=schedules)
     def a_change_comes_twice_to_two_consumers(self, name: str, state: State, schedule: list[int]) -> None:
         self.world.consume(9)()  # what waits already would come first
@@ -118,7 +124,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(calls=deaths)
     def it_is_reconciled(self, calls: int | None) -> None:
-        self.world.steps.alone(lambda: _ignore(self.world.reconciler.reconcile(apply=True)), Life(calls))
+        self.world.steps.alone(lambda: _ignore(self.world.reconcile()), Life(calls))
 
     @precondition(lambda self: any(True for _ in self.world.office.failures.all()))
     @rule(calls=deaths)

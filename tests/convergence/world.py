@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 
 from sync import envelope
-from sync.adapters.embedded import EmbeddedPace
+from sync.adapters.embedded import EmbeddedBlobs, EmbeddedPace
 from sync.core.event import Cause, Event
 from sync.core.identity import Watermark
 from sync.core.judgement import Context
@@ -23,11 +23,12 @@ from sync.core.recipient import Recipient
 from sync.core.record import Outcome, Record, Snapshot, Status
 from sync.drain import MAX_DEQUEUE_COUNT, drain
 from sync.errors import SyncError
-from sync.ports import EventQueue, Failures, History, Ledger, Message, MessageSource, Pace, Recipients
+from sync.loss_guard import LossGuard
+from sync.ports import BlobStore, EventQueue, Failures, History, Ledger, Message, MessageSource, Pace, Recipients
 from sync.processor import Processor
 from sync.receiver import Receiver
-from sync.reconciler import Reconciler
-from sync.replayer import Replayer
+from sync.reconciler import Reconciler, Reconciliation
+from sync.replayer import Choice, Replayer
 from sync.restorer import Restorer
 from tests.convergence.catalogue import NAMES, State, selected, shelves, trust, values
 from tests.convergence.interleaving import Steps
@@ -71,6 +72,8 @@ class World:
         ledger = plant.ledger(cast(Ledger, Watched(WatchedLedger(office.ledger, self), steps)), self)
         failures = cast(Failures, Watched(office.failures, steps))
         history = cast(History, Watched(WatchedHistory(office.history, self), steps))
+        blobs = cast(BlobStore, Watched(EmbeddedBlobs(office.database), steps))
+        self.losses = LossGuard(blobs=blobs)
         self.queue = Watched(office.queue, steps)
         queue = cast(EventQueue, self.queue)
         processor = Processor(
@@ -82,6 +85,7 @@ class World:
             pace=cast(Pace, Watched(EmbeddedPace(office.database), steps)),
             rate=Rate(per_second=2, at_once=6),
             withdraw_disabled=True,
+            admits=self.losses.admits,
         )
         self.receiver = Receiver(
             processor=processor,
@@ -91,8 +95,10 @@ class World:
             now=clock,
             jitter=lambda: 0.0,
         )
-        self.reconciler = Reconciler(ledger=ledger, queue=queue, processor=processor)
-        self.replayer = Replayer(failures=failures, queue=queue)
+        self.reconciler = Reconciler(
+            ledger=ledger, queue=queue, processor=processor, blobs=blobs, now=clock, losses=self.losses
+        )
+        self.replayer = Replayer(failures=failures, queue=queue, ledger=ledger, now=clock)
         self.restorer = Restorer(ledger=ledger, history=history, queue=queue)
 
     def _mailbox(self, name: str) -> str:
@@ -187,6 +193,11 @@ class World:
         both = {each: self.theirs[name][each] for each in Attribute} | {attribute: tuple(to)}
         self.theirs[name] = Values.of(*(both[each] for each in Attribute))
 
+    def reconcile(self) -> Reconciliation:
+        """A run of the reconciler; an administrator approves it where it stops and asks."""
+        found = self.reconciler.reconcile(apply=True)
+        return self.reconciler.reconcile(apply=True, approve=found.guarded) if found.guarded else found
+
     def restore(self, name: str, number: int | None) -> None:
         """An administrator holds an earlier state, or with None lifts the hold. One who is refused sees why."""
         try:
@@ -258,14 +269,15 @@ class World:
         while self.bag:
             self.carry(0, again=False)
         begun = self.office.now
+        self.losses.open(begun + 2 * _AT_REST_WITHIN)
         failed, found = [], None
         for _ in range(_MAX_ROUNDS):
             self._work_off(begun + _AT_REST_WITHIN)
             self._lift_what_is_not_kept()
             failed = [failure for failure in self.office.failures.all() if failure.anchor is not None]
             for failure in failed:
-                self.replayer.replay(apply=True, message=failure.id)
-            found = self.reconciler.reconcile(apply=True)
+                self.replayer.replay(Choice(message=failure.id), apply=True)
+            found = self.reconcile()
             if not failed and not found.differing and not found.unreadable and not self.office.queue.count():
                 return
         waiting = self.office.queue.count()
