@@ -1,0 +1,318 @@
+"""The templates, held against what can be had without Azure and without its compiler.
+
+Syntax by tree-sitter's grammar of Bicep; names and words of properties by the models of Microsoft's own SDK; the rules
+that a security officer asks for; and the settings, which code and template must agree on, both ways.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import azure.mgmt.storage.models as storage_models
+import azure.mgmt.web.models as web_models
+import pytest
+import tree_sitter_bicep
+import yaml
+from tree_sitter import Language, Node, Parser
+
+from sync.settings import PREFIX, CloudSettings
+from tests.lab import ROOT
+
+INFRA = ROOT / "infra"
+FILES = sorted(INFRA.rglob("*.bicep"))
+_PARSER = Parser(Language(tree_sitter_bicep.language()))
+Tree = Any  # dict, list, or text
+
+
+class Expression(str):
+    """What only a deployment knows the value of."""
+
+
+def parsed(path: Path) -> Node:
+    return _PARSER.parse(path.read_bytes()).root_node
+
+
+def walk(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from walk(child)
+
+
+def text(node: Node) -> str:
+    assert node.text is not None
+    return node.text.decode("utf-8")
+
+
+def tree(node: Node) -> Tree:
+    """Objects as dictionaries, arrays as lists, a literal as its text without quotes, all else as an expression."""
+    if node.type == "object":
+        found: dict[str, Tree] = {}
+        for child in node.named_children:
+            if child.type == "object_property":
+                key, value = child.named_children[0], child.named_children[-1]
+                found[text(key).strip("'")] = tree(value)
+        return found
+    if node.type == "array":
+        return [tree(child) for child in node.named_children if child.type != "comment"]
+    shown = text(node)
+    literal = node.type == "string" and "${" not in shown
+    return shown.strip("'") if literal or node.type in {"boolean", "number"} else Expression(shown)
+
+
+def resources() -> Iterator[tuple[str, str, dict[str, Tree]]]:
+    """File, type with version, and body of every resource that is made (not only referred to)."""
+    for path in FILES:
+        for node in walk(parsed(path)):
+            if node.type == "resource_declaration" and " existing " not in text(node).split("{")[0]:
+                kind = re.search(r"'([^']+@[^']+)'", text(node))
+                assert kind is not None, text(node)[:80]
+                body = next(each for each in walk(node) if each.type == "object")
+                yield path.name, kind[1], tree(body)
+
+
+def of_type(kind: str) -> list[dict[str, Tree]]:
+    return [body for _, named, body in resources() if named.partition("@")[0] == kind]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_syntax_is_bicep(path: Path) -> None:
+    """By a grammar of its own; the compiler cannot be had here."""
+    wrong = [text(node)[:60] for node in walk(parsed(path)) if node.type == "ERROR" or node.is_missing]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_parameter_is_used_and_every_name_is_known(path: Path) -> None:
+    """A misspelt parameter would be found only by a deployment."""
+    source = path.read_text("utf-8")
+    for name in re.findall(r"^(?:param|var) (\w+)", source, re.MULTILINE):
+        assert len(re.findall(rf"\b{name}\b", source)) > 1, f"{name} is not used"
+    for module in re.findall(r"module (\w+) '([^']+)'", source):
+        body = source[source.index(f"module {module[0]} ") :]
+        given = set(re.findall(r"^ {4}(\w+):", body[: body.index("\n}\n")], re.MULTILINE))
+        target = (path.parent / module[1]).read_text("utf-8")
+        taken = dict(re.findall(r"^param (\w+) \w+(.*)$", target, re.MULTILINE))
+        needed = {name for name, rest in taken.items() if "=" not in rest}
+        assert given <= taken.keys(), f"{module[0]}: unknown {given - taken.keys()}"
+        assert needed <= given, f"{module[0]}: missing {needed - given}"
+
+
+def test_every_parameter_of_the_deployment_is_explained() -> None:
+    """An administrator reads them in the portal and in azd's questions."""
+    source = (INFRA / "main.bicep").read_text("utf-8")
+    for name in re.findall(r"^param (\w+)", source, re.MULTILINE):
+        before = source[: source.index(f"param {name}")].rstrip().splitlines()[-1]
+        assert before.startswith("@description("), name
+    given = json.loads((INFRA / "main.parameters.json").read_text("utf-8"))["parameters"]
+    assert given.keys() <= set(re.findall(r"^param (\w+)", source, re.MULTILINE))
+    needed = set(re.findall(r"^param (\w+) \w+$", source, re.MULTILINE))
+    assert needed <= given.keys()
+
+
+_MODELS: Mapping[str, tuple[Any, str]] = {
+    "Microsoft.Web/sites": (web_models, "Site"),
+    "Microsoft.Web/serverfarms": (web_models, "AppServicePlan"),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (web_models, "CsmPublishingCredentialsPoliciesEntity"),
+    "Microsoft.Storage/storageAccounts": (storage_models, "StorageAccountCreateParameters"),
+    "Microsoft.Storage/storageAccounts/blobServices": (storage_models, "BlobServiceProperties"),
+    "Microsoft.Storage/storageAccounts/blobServices/containers": (storage_models, "BlobContainer"),
+}
+_OF_THE_TEMPLATE = {"name", "parent", "scope", "dependsOn"}
+
+
+@pytest.mark.parametrize("kind", _MODELS)
+def test_properties_are_those_of_microsofts_models(kind: str) -> None:
+    """Every name, and every word where the model has a fixed set of them."""
+    module, name = _MODELS[kind]
+    found = of_type(kind)
+    assert found
+    for body in found:
+        wrong = list(_strange({k: v for k, v in body.items() if k not in _OF_THE_TEMPLATE}, module, name, kind))
+        assert wrong == []
+
+
+def _strange(body: Mapping[str, Tree], module: Any, name: str, where: str) -> Iterator[str]:
+    model = getattr(module, name)
+    model()  # only an instance knows its names on the wire
+    fields = {field._rest_name: attribute for attribute, field in model._attr_to_rest_field.items()}
+    hints = {k: v for each in model.__mro__ for k, v in getattr(each, "__annotations__", {}).items()}
+    for key, value in body.items():
+        if key not in fields:
+            yield f"{where}.{key} is none of {sorted(fields)}"
+            continue
+        hint = str(hints[fields[key]])
+        inner = re.search(r"_models\.(\w+)", hint)
+        words = re.search(r"Union\[str, ForwardRef\('_models\.(\w+)'\)", hint)
+        if words:
+            known = {each.value for each in getattr(module, words[1])}
+            if isinstance(value, str) and not isinstance(value, Expression) and value not in known:
+                yield f"{where}.{key} is {value}, none of {sorted(known)}"
+        elif inner and isinstance(value, dict) and "ict[" not in hint:
+            yield from _strange(value, module, inner[1], f"{where}.{key}")
+        elif inner and isinstance(value, list):
+            for each in value:
+                if isinstance(each, dict):
+                    yield from _strange(each, module, inner[1], f"{where}.{key}[]")
+
+
+class TestRules:
+    """What a security officer asks first."""
+
+    def test_storage_opens_to_identities_only(self) -> None:
+        """No shared key, no public blob, TLS 1.2."""
+        (account,) = of_type("Microsoft.Storage/storageAccounts")
+        properties = account["properties"]
+        assert properties["allowSharedKeyAccess"] == "false"
+        assert properties["allowBlobPublicAccess"] == "false"
+        assert properties["supportsHttpsTrafficOnly"] == "true"
+        assert properties["minimumTlsVersion"] == "TLS1_2"
+        containers = of_type("Microsoft.Storage/storageAccounts/blobServices/containers")
+        assert {each["properties"]["publicAccess"] for each in containers} == {"None"}
+
+    def test_the_app_takes_https_and_no_password(self) -> None:
+        """Neither FTP nor basic publishing."""
+        (app,) = of_type("Microsoft.Web/sites")
+        assert app["properties"]["httpsOnly"] == "true"
+        assert app["properties"]["siteConfig"]["minTlsVersion"] == "1.2"
+        assert app["properties"]["siteConfig"]["ftpsState"] == "Disabled"
+        policies = of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+        assert [each["properties"]["allow"] for each in policies] == ["false", "false"]
+
+    def test_there_is_no_secret(self) -> None:
+        """No key is listed, read or passed on."""
+        for path in FILES:
+            source = path.read_text("utf-8")
+            assert not re.search(r"listKeys|listAccountSas|AccountKey|SharedAccess|@secure", source), path
+
+    def test_each_identity_has_just_these_roles_on_just_these_resources(self) -> None:
+        """The whole list: a role more is a change of this test. Nobody gets Owner, Contributor or a role on a group."""
+        storage = (INFRA / "modules" / "storage.bicep").read_text("utf-8")
+        granted = re.findall(
+            r"scope: ([\w\[\]]+)\n  *properties: \{\n *principalId: (\w+)\n.*\n.*roleDefinitions', (\w+)\)", storage
+        )
+        assert sorted(granted) == sorted(
+            [
+                ("account", "functionPrincipalId", "blobDataOwner"),
+                ("changeQueue", "functionPrincipalId", "queueDataContributor"),
+                ("poisonQueue", "functionPrincipalId", "queueDataContributor"),
+                ("requestQueue", "functionPrincipalId", "queueDataMessageSender"),
+                ("table[place]", "functionPrincipalId", "tableDataContributor"),
+                ("changeQueue", "agentPrincipalId", "queueDataMessageSender"),
+                ("requestQueue", "agentPrincipalId", "queueDataMessageProcessor"),
+                ("claims", "agentPrincipalId", "blobDataContributor"),
+                ("lease", "agentPrincipalId", "blobDataContributor"),
+            ]
+        )
+        assert len(of_type("Microsoft.Authorization/roleAssignments")) == len(granted) + 1  # and Application Insights
+
+    def test_roles_are_the_ones_that_their_names_say(self) -> None:
+        """By Microsoft's published ids."""
+        storage = (INFRA / "modules" / "storage.bicep").read_text("utf-8")
+        assert dict(re.findall(r"^var (\w+) = '([0-9a-f-]{36})'$", storage, re.MULTILINE)) == {
+            "blobDataOwner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+            "blobDataContributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+            "queueDataContributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+            "queueDataMessageSender": "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a",
+            "queueDataMessageProcessor": "8a0f0c08-91a1-4084-bc3d-661d67233fed",
+            "tableDataContributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+        }
+
+
+LEFT_TO_DEFAULTS = {
+    "storage": "a connection string; the template uses an identity",
+    "ca_file": "for a lab or an inspecting proxy",
+    "ledger_table": "the template makes the table of the default",
+    "failures_table": "the same",
+    "history_table": "the same",
+    "pace_table": "the same",
+    "assertion_file": "for workload identity outside Azure",
+    "client_certificate": "for an application without a managed identity",
+    "client_secret": "the template has no secret",
+    "exchange_url": "a lab's",
+    "login_url": "a lab's",
+    "otlp_url": "for another collector; the template sends to Application Insights",
+    "allow": "what a company may know better, set by hand in the app's settings",
+    "rules": "the same",
+    "overlap_days": "the same",
+    "expiry_grace_hours": "the same",
+    "withdraw_disabled": "the same",
+    "try_synchronised": "the same",
+    "change_guard_percent": "the same",
+    "loss_guard_people": "the same",
+    "loss_guard_percent": "the same",
+    "writes_at_once": "the same",
+    "writes_per_second": "the same",
+    "require_signed_events": "on, and stays so",
+    "read_format": "what `smime-sync probe` names",
+    "write_clearing": "the same",
+    "write_encoding": "the same",
+    "revocation_cache": "the working container is the cache",
+    "revocation_grace_hours": "set by hand where lists come late",
+    "revocation_max_megabytes": "the same",
+    "revocation_private": "set by hand where a list lies inside",
+    "revocation_refresh_hours": "set by hand",
+}
+"""Settings of the function that the template leaves out, and why."""
+
+
+class TestSettings:
+    """Code and template name the same settings."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        (app,) = of_type("Microsoft.Web/sites")
+        return {each["name"]: each["value"] for each in app["properties"]["siteConfig"]["appSettings"]}
+
+    def test_the_template_names_only_settings_that_there_are(self) -> None:
+        """The function refuses to start on any other."""
+        known = {field.title or PREFIX + name.upper() for name, field in CloudSettings.model_fields.items()}
+        assert {name for name in self.settings if name.startswith(PREFIX)} <= known
+
+    def test_every_setting_is_in_the_template_or_left_out_for_a_reason(self) -> None:
+        """Whoever adds one: put it into infra/modules/function.bicep, or into LEFT_TO_DEFAULTS here with the reason."""
+        named = {name: field.title or PREFIX + name.upper() for name, field in CloudSettings.model_fields.items()}
+        left = {name for name, shown in named.items() if shown not in self.settings}
+        assert left == LEFT_TO_DEFAULTS.keys()
+
+    def test_names_that_the_host_resolves_are_set(self) -> None:
+        """Queue names and schedules between per cent signs, and the connection by its prefix."""
+        source = (ROOT / "function_app.py").read_text("utf-8")
+        for name in set(re.findall(r"%(\w+)%", source)):
+            assert name in self.settings
+        assert {"SMIME_SYNC_STORAGE__queueServiceUri", "SMIME_SYNC_STORAGE__credential"} <= self.settings.keys()
+
+    def test_stores_bear_the_names_of_the_settings(self) -> None:
+        """The queue and its poison queue, the tables of the defaults, and the containers."""
+        storage = (INFRA / "modules" / "storage.bicep").read_text("utf-8")
+        tables = {
+            CloudSettings.model_fields[f"{each}_table"].default for each in ("ledger", "failures", "history", "pace")
+        }
+        assert set(re.findall(r"'(SmimeSync\w+)'", storage)) == tables
+        assert f"var changes = '{self.settings['SMIME_SYNC_QUEUE']}'" in storage
+        for name in ("WORK", "CLAIMS"):
+            assert f"'{self.settings[f'SMIME_SYNC_{name}_CONTAINER']}'" in storage
+
+
+def test_the_developer_cli_finds_what_it_deploys() -> None:
+    """azure.yaml, the service's tag, and the module it begins with."""
+    project = yaml.safe_load((ROOT / "azure.yaml").read_text("utf-8"))
+    assert (ROOT / project["infra"]["path"] / f"{project['infra']['module']}.bicep").exists()
+    (service,) = project["services"]
+    assert f"'azd-service-name': '{service}'" in (INFRA / "main.bicep").read_text("utf-8")
+    assert (ROOT / project["services"][service]["project"] / "host.json").exists()
+
+
+def test_alerts_ask_for_words_that_the_product_says() -> None:
+    """A log line or a metric that is renamed would silence its alert."""
+    alerts = (INFRA / "modules" / "alerts.bicep").read_text("utf-8") + (INFRA / "workbook.json").read_text("utf-8")
+    code = "\n".join(path.read_text("utf-8") for path in [*(ROOT / "sync").rglob("*.py"), ROOT / "function_app.py"])
+    for words in set(re.findall(r'message startswith ["\'](\w+ )', alerts)):
+        assert f'"{words}' in code, words
+    for metric in set(re.findall(r"smime_sync\.[a-z_.]+", alerts)):
+        assert f'"{metric}"' in code, metric
+    for reason in set(re.findall(r"reason=([a-z-]+)", alerts)) | {"crl-stale", "revocation-unknown"}:
+        assert f'"{reason}"' in code, reason
