@@ -98,7 +98,8 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """One certificate. Times are aware, in UTC; names are their DER; `fingerprint` is the SHA-256 of `der` in hex.
+    """One certificate. Times are aware, in UTC; names are their DER; `fingerprint` is the SHA-256 of `der` in hex;
+    `signed` the part of `der` that the issuer signed.
 
     `extensions` are those that could be read, by OID; `oids` all of them as they stand there, repeats included;
     `critical` the critical ones; `malformed` those that could not be read, with the reason.
@@ -121,6 +122,7 @@ class Certificate:
     malformed: Mapping[str, str]
     rfc822_names: tuple[str, ...]
     utf8_mailboxes: tuple[str, ...]
+    signed: bytes = field(repr=False, compare=False)
     parsed: x509.Certificate = field(repr=False, compare=False)
 
     @classmethod
@@ -207,6 +209,7 @@ def _parse(der: bytes) -> Certificate:
         malformed=read.malformed,
         rfc822_names=read.rfc822_names,
         utf8_mailboxes=read.utf8_mailboxes,
+        signed=tbs,
         parsed=parsed,
     )
 
@@ -220,9 +223,9 @@ def _public_key(parsed: x509.Certificate, encoded: bytes) -> PublicKey:
         name = f"RSA-{bits}" if bits else f"a key of algorithm {oid}"
         return PublicKey(kind=KeyKind.UNSUPPORTED, name=name, encoded=encoded, bits=bits, exponent=exponent)
     match key:
-        case rsa.RSAPublicKey() if oid == _RSA_PSS:
-            return PublicKey(kind=KeyKind.SIGNING_ONLY, name="RSASSA-PSS", encoded=encoded)
         case rsa.RSAPublicKey():
+            if oid == _RSA_PSS:
+                return PublicKey(kind=KeyKind.SIGNING_ONLY, name="RSASSA-PSS", encoded=encoded)
             exponent = key.public_numbers().e
             return PublicKey(
                 kind=KeyKind.RSA, name=f"RSA-{key.key_size}", encoded=encoded, bits=key.key_size, exponent=exponent

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from sync.core.addresses import Mailbox, known_addresses
 from sync.core.path import TrustStore
@@ -18,7 +20,9 @@ class Context:
     `revocation` is what is known of it, looked at when the policy asks for it.
 
     `addresses` are the person's as the cloud knows them, the primary one first (rules.md, B12); None leaves the
-    address rule out. `mailboxes` are those of them that are e-mail addresses, read once.
+    address rule out. `mailboxes` are those of them that are e-mail addresses, read once, and `places` where each stands
+    first among them: looked up, not compared one by one, since a value of 32 KiB holds thousands of names, and a person
+    may have hundreds.
 
     `published` are the fingerprints of the certificates that the recipient holds from us: what is merely in doubt, or
     has just expired, is not withdrawn at once (C5).
@@ -31,6 +35,12 @@ class Context:
     revocation: Knowledge = field(default=NOTHING_KNOWN, repr=False)
     published: frozenset[str] = frozenset()
     mailboxes: tuple[Mailbox, ...] = field(init=False, repr=False, compare=False)
+    places: Mapping[tuple[str, str], int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mailboxes", known_addresses(self.addresses or ()))
+        mailboxes = known_addresses(self.addresses or ())
+        places: dict[tuple[str, str], int] = {}
+        for place, mailbox in enumerate(mailboxes):
+            places.setdefault(mailbox.key, place)
+        object.__setattr__(self, "mailboxes", mailboxes)
+        object.__setattr__(self, "places", MappingProxyType(places))

@@ -66,7 +66,8 @@ class Policy:
     `subject_email` takes emailAddress of the subject for an address where the certificate has no other. A revocation
     list counts until `crl_grace` past its next update. `validity` are the days that a certificate may be valid, by the
     first day of issue from which that counts, the oldest first. For `overlap` after the begin of a new certificate its
-    predecessor stays published beside it. What is published when it expires stays for `expiry_grace`.
+    predecessor stays published beside it. What is published when it expires stays for `expiry_grace`. `label` names
+    pack and date, as a verdict does.
     """
 
     name: str
@@ -92,11 +93,10 @@ class Policy:
     max_signatures: int = 128
     max_per_address: int = 1
     max_values: int = 15
+    label: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def label(self) -> str:
-        """The pack and its date, as a verdict names them."""
-        return f"{self.name} {self.date}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", f"{self.name} {self.date}")
 
     def longest_validity(self, issued: datetime) -> int | None:
         """The days that a certificate of this day may be valid; None where nothing limits them."""

@@ -7,7 +7,7 @@ only of a certificate that these leave standing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from sync.core.addresses import Likeness, Mailbox, MalformedMailboxError, rfc822_name, smtp_utf8_mailbox
@@ -203,11 +203,10 @@ def mailbox_of_person(certificate: Certificate, context: Context) -> Iterator[Fi
     mailboxes, _ = read_mailboxes(certificate, subject_email=context.policy.subject_email)
     if context.addresses is None or not mailboxes:
         return
-    places = _places(context.mailboxes)
     matches = [
         (place, mailbox.likeness(context.mailboxes[place]))
         for mailbox in mailboxes
-        if (place := places.get(mailbox.key)) is not None
+        if (place := context.places.get(mailbox.key)) is not None
     ]
     if not matches:
         yield context.policy.finding(Code.MAILBOX_MISMATCH, f"for {_listed(mailboxes)}")
@@ -217,7 +216,7 @@ def mailbox_of_person(certificate: Certificate, context: Context) -> Iterator[Fi
         yield context.policy.finding(Code.MAILBOX_CASE, f"for {_listed(mailboxes)}")
     if place > 0:
         yield context.policy.finding(Code.MAILBOX_SECONDARY, f"for {context.mailboxes[place]}")
-    foreign = [mailbox for mailbox in mailboxes if mailbox.key not in places]
+    foreign = [mailbox for mailbox in mailboxes if mailbox.key not in context.places]
     if foreign:
         yield context.policy.finding(Code.MAILBOX_FOREIGN, f"also for {_listed(foreign)}")
 
@@ -264,15 +263,6 @@ def read_mailboxes(certificate: Certificate, *, subject_email: bool) -> tuple[tu
         except MalformedMailboxError as error:
             troubles.append(f"{text[:80]!a} {error}")
     return tuple(found), tuple(troubles)
-
-
-def _places(known: tuple[Mailbox, ...]) -> Mapping[tuple[str, str], int]:
-    """Where each of the person's addresses stands first. Looked up, not compared one by one: a value of 32 KiB holds
-    thousands of names, and a person may have hundreds."""
-    places: dict[tuple[str, str], int] = {}
-    for place, address in enumerate(known):
-        places.setdefault(address.key, place)
-    return places
 
 
 def _listed(mailboxes: tuple[Mailbox, ...] | list[Mailbox]) -> str:

@@ -23,16 +23,16 @@ def verify_issued(certificate: Certificate, issuer: Certificate) -> None:
     Raises InvalidSignature when that key did not make it, or is of another kind; UnsupportedAlgorithm, ValueError or
     TypeError when it cannot be told.
     """
-    signed, key, scheme = certificate.parsed, issuer.parsed.public_key(), certificate.signature.scheme
+    parsed, key, scheme = certificate.parsed, issuer.parsed.public_key(), certificate.signature.scheme
     if scheme not in {"rsa", "ecdsa"}:
         # `cryptography` finds out the scheme's parameters, at a third more.
-        signed.verify_directly_issued_by(issuer.parsed)
+        parsed.verify_directly_issued_by(issuer.parsed)
         return
-    digest = signed.signature_hash_algorithm
+    digest = parsed.signature_hash_algorithm
     if scheme == "rsa" and digest is not None and isinstance(key, rsa.RSAPublicKey):
-        key.verify(signed.signature, signed.tbs_certificate_bytes, _PKCS1, digest)
+        key.verify(parsed.signature, certificate.signed, _PKCS1, digest)
     elif scheme == "ecdsa" and digest is not None and isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signed.signature, signed.tbs_certificate_bytes, ec.ECDSA(digest))
+        key.verify(parsed.signature, certificate.signed, ec.ECDSA(digest))
     else:
         raise InvalidSignature
 

@@ -14,6 +14,7 @@ from sync.core import extensions
 from sync.core.certificate import Certificate, KeyKind, MalformedCertificateError
 from sync.core.codes import Code
 from tests.core.company import ALICE
+from tests.core.conformance import pkits
 from tests.core.strategies import mutated
 from tests.mill import NOW, Authority, Extension, Mill, der
 from tests.mill import extensions as made
@@ -43,6 +44,16 @@ def test_the_facts_are_those_that_the_mill_put_in(issuing: Authority) -> None:
     assert certificate.purposes == (made.EMAIL_PROTECTION,)
     assert certificate.critical == {made.KEY_USAGE}
     assert str(certificate.signature) == "ecdsa with sha256"
+
+
+def test_the_signed_part_is_what_the_library_takes_for_it() -> None:
+    """For every certificate of PKITS: it is cut out of the value, and signatures are verified over it."""
+    for value in (*pkits.authorities(), *(case.der for case in pkits.cases())):
+        try:
+            certificate = Certificate.parse(value)
+        except MalformedCertificateError:
+            continue
+        assert certificate.signed == certificate.parsed.tbs_certificate_bytes
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sync.core.policy import PRIVATE_CA
 from tests.core.company import ALICE, Company, refusals
 from tests.core.conformance.chains import OF_A_CA, OF_A_LEAF
 from tests.mill import DAY, NOW, Authority, Extension, Mill, extensions
+from tests.mill.keys import KeyKind
 
 REQUIRE_POLICY = OF_A_CA["requires-policy"]["extra"][0]
 POLICIES = extensions.certificate_policies("1.2.3.4", "1.2.3.5")
@@ -56,9 +57,15 @@ def test_the_verdict_is_the_same_with_and_without_memory(company: Company, name:
     assert [verdict.findings for verdict in warm] == [cold.findings, cold.findings]
 
 
-def test_the_second_leaf_of_a_ca_is_not_searched_for(company: Company, asked: list[object]) -> None:
-    """One search for the issuer, none for its further leaves, and none for one that is judged again."""
-    verdicts = [company.judge(issue(company.issuing)) for _ in range(4)]
+@pytest.mark.parametrize(
+    ("key", "signed"),
+    [("ec256", {}), ("rsa2048", {}), ("rsa2048", {"digest": "sha256-pss"}), ("rsa2048-pss", {}), ("ed25519", {})],
+    ids=["ecdsa", "rsa", "rsa-pss", "rsa-pss-key", "ed25519"],
+)
+def test_the_second_leaf_of_a_ca_is_not_searched_for(key: KeyKind, signed: dict[str, Any], asked: list[object]) -> None:
+    """One search for the issuer, none for its further leaves: whatever its key, the signature is verified with it."""
+    company = Company(key=key)
+    verdicts = [company.judge(issue(company.issuing, **signed)) for _ in range(4)]
 
     assert all(verdict.accepted for verdict in verdicts)
     assert len(asked) == 1

@@ -19,6 +19,7 @@ from sync.core.person import Attribute
 from sync.core.policy import PRIVATE_CA
 from tests.core.company import ALICE, Company, refusals
 from tests.mill import Authority, certificates_only_blob, der, extensions
+from tests.mill.keys import KeyKind
 
 _MOST = PRIVATE_CA.max_paths + 1
 _ALABEL = "xn--exmple-cua.example"
@@ -50,10 +51,12 @@ def test_a_crowd_of_cas_of_one_name(company: Company, asked: list[object]) -> No
     assert codes == [Code.CHAIN_SIGNATURE, Code.CHAIN_BUDGET]
 
 
-@pytest.mark.parametrize("place", [0, 31, 32, 33, 99])
-def test_the_right_one_of_a_hundred_is_found(place: int, company: Company, asked: list[object]) -> None:
+@pytest.mark.parametrize(
+    ("place", "key"), [(0, "ec256"), (31, "ec256"), (32, "ec256"), (33, "ec256"), (99, "ec256"), (33, "ed25519")]
+)
+def test_the_right_one_of_a_hundred_is_found(place: int, key: KeyKind, company: Company, asked: list[object]) -> None:
     """Wherever it stands among its namesakes: those that did not sign cost no question."""
-    twins = [company.root.issue_ca("Twin", key="ec256", **_NAMELESS) for _ in range(100)]
+    twins = [company.root.issue_ca("Twin", key=key, **_NAMELESS) for _ in range(100)]
     trust = TrustStore.of([company.root.der], [each.der for each in twins])
     leaf = twins[place].issue(ALICE, key="ec256", authority_key_identifier=False)
 

@@ -404,6 +404,13 @@ def test_a_secondary_address_is_a_warning(company: Company) -> None:
     assert remarks(verdict) == [Code.MAILBOX_SECONDARY]
 
 
+def test_an_address_that_is_there_twice_is_where_it_stands_first(company: Company) -> None:
+    """Exchange may list the primary one once more, spelt otherwise."""
+    certificate = company.issuing.issue(ALICE, key="ec256")
+
+    assert company.judge(certificate, addresses=(ALICE, ALICE.upper())).findings == ()
+
+
 def test_the_primary_address_beside_a_secondary_one_is_fine(company: Company) -> None:
     """In whatever order the certificate names them."""
     certificate = company.issuing.issue("a.smith@corp.example", ALICE, key="ec256")
