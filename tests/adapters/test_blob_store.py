@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from azure.storage.blob import ContainerClient
 from sync.adapters.blob_store import BlobCache, BlobStore
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from tests.adapters.blob_store_contract import BlobStoreContract
+from tests.adapters.cache_contract import CacheContract
 from tests.mill import NOW
 
 if TYPE_CHECKING:
@@ -68,14 +68,12 @@ def test_a_store_that_is_away_is_tried_again_later() -> None:
         assert cache.get("a") is None
 
 
-def test_what_one_instance_fetched_another_one_has(container: ContainerClient, blobs: BlobStore) -> None:
-    """With the time at which it was; keys are addresses of any length."""
-    url = f"http://pki.corp.example/{'x' * 2_000}.crl"
-    BlobCache(container).put(url, b"list", NOW)
-    BlobCache(container).put(url, b"newer list", NOW + timedelta(hours=1))
+class TestBlobCache(CacheContract):
+    """What one instance fetched, another one has."""
 
-    assert BlobCache(container).get(url) == (b"newer list", NOW + timedelta(hours=1))
-    assert BlobCache(container).get("http://other.example/") is None
+    @pytest.fixture
+    def opened(self, container: ContainerClient, blobs: BlobStore) -> Callable[[], BlobCache]:
+        return lambda: BlobCache(container)
 
 
 def test_a_cached_list_without_its_time_counts_for_nothing(container: ContainerClient, blobs: BlobStore) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 from sync.adapters.revocation_cache import SqliteCache
 from sync.adapters.revocation_http import HttpFetcher, Private
 from sync.errors import ErrorCode, TemporaryError
+from tests.adapters.cache_contract import CacheContract
 from tests.adapters.revocation_server import Server, serving
+from tests.mill import NOW
 
 
 @pytest.fixture
@@ -175,16 +177,15 @@ def test_a_server_that_is_not_there_is_told_of(fetcher: HttpFetcher) -> None:
         refused(fetcher, url)
 
 
-def test_the_cache_keeps_the_last_with_its_time(tmp_path: Path) -> None:
-    """Across a restart, and nothing where nothing was."""
-    at = datetime(2026, 6, 1, 12, tzinfo=UTC)
-    cache = SqliteCache(tmp_path / "cache.sqlite")
-    cache.put("a", b"old", at - timedelta(days=1))
-    cache.put("a", b"new", at)
-    cache.close()
-    again = SqliteCache(tmp_path / "cache.sqlite")
-    assert again.get("a") == (b"new", at)
-    assert again.get("b") is None
-    again.close()
-    assert again.get("a") is None  # closed: it holds nothing, and says nothing
-    again.put("a", b"x", at)
+class TestSqliteCache(CacheContract):
+    @pytest.fixture
+    def opened(self, tmp_path: Path) -> Callable[[], SqliteCache]:
+        return lambda: SqliteCache(tmp_path / "cache.sqlite")
+
+    def test_closed_it_holds_nothing_and_says_nothing(self, opened: Callable[[], SqliteCache]) -> None:
+        """Who comes late, when the process ends, fetches for himself."""
+        cache = opened()
+        cache.put("a", b"list", NOW)
+        cache.close()
+        assert cache.get("a") is None
+        cache.put("a", b"x", NOW)
