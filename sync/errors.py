@@ -168,7 +168,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.TENANT_UNAUTHORISED: "Exchange Online refuses the token: grant Exchange.ManageAsApp and a role, then wait for an hour.",
     ErrorCode.TENANT_ROLE: "The application's Exchange role lacks this cmdlet or parameter: see infra/exchange.",
     ErrorCode.TENANT_SCOPE: "The recipient is outside the write scope of the application's role: widen the scope or leave the recipient out.",
-    ErrorCode.TENANT_PARAMETER: "Exchange Online does not take our parameters: the role lacks one of them (infra/README.md), or another encoding is wanted (write_encoding).",
+    ErrorCode.TENANT_PARAMETER: "Exchange Online does not take our parameters: the role lacks one of them (infra/exchange), or another encoding is wanted (write_encoding).",
     ErrorCode.TENANT_VALUE: "Exchange Online does not take a value: see the fingerprint named here with explain.",
     ErrorCode.TENANT_ANSWER: "Exchange Online answered something that we cannot read: run probe and attach its transcript to an issue.",
     ErrorCode.TENANT_REDIRECT: "Exchange Online sent us to a host outside its own domain; we did not follow. See the proxy and national cloud.",

@@ -143,9 +143,7 @@ class Preflight:
         error = self._tried(cmdlet, {parameter: None})
         if error is None:
             detail = f"{cmdlet} takes {parameter} too: the role is not trimmed to what is needed"
-            return Line(
-                check=check, level=Level.WARN, detail=detail, hint="Trim the role's parameters: infra/README.md."
-            )
+            return Line(check=check, level=Level.WARN, detail=detail, hint="Trim the role: infra/exchange.")
         if error.code in {ErrorCode.TENANT_PARAMETER, ErrorCode.TENANT_ROLE}:
             return Line(check=check, level=Level.OK, detail=f"{cmdlet} {parameter} is refused")
         return _failed(check, error, Level.WARN)
