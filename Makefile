@@ -77,6 +77,7 @@ lock:
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv; $(BIN)/pip install --quiet uv; }
 	$(LOCK) --python-version 3.11 pyproject.toml --extra function -o requirements.txt
 	$(LOCK) --python-version 3.11 pyproject.toml --extra agent -o requirements/agent.txt
+	$(LOCK) --python-version 3.11 requirements/build.in -o requirements/build.txt
 	$(LOCK) --python-version 3.11 pyproject.toml --extra serve -o requirements/serve.txt
 	$(LOCK) --python-version 3.11 pyproject.toml --extra dev requirements/build.in -o requirements/dev.txt
 	$(LOCK) --python-version 3.13 --no-deps requirements/worker.in -o requirements/worker.txt

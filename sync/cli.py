@@ -5,19 +5,21 @@ Exit codes: 0 all well, 1 something was refused or differs, 2 a bad call or wron
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from sync import __version__, envelope
+from sync import __version__, envelope, wiring
 from sync.commands import agent, explain, operate, serve, tenant, validate
 from sync.commands.output import err, out, print_json
 from sync.errors import SyncError, TemporaryError
 
 app = typer.Typer(
     name="smime-sync",
-    help="Carries S/MIME certificates from Active Directory to Office 365: judged, explained, verified.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +35,20 @@ app.command()(tenant.probe)
 app.command()(tenant.preflight)
 app.command()(operate.restore)
 app.command()(serve.serve)
+
+
+@app.callback()
+def settings_from(
+    file: Annotated[
+        Path | None, typer.Option("--settings", help="File of NAME=value lines, as the service has them.")
+    ] = None,
+) -> None:
+    """Carries S/MIME certificates from Active Directory to Office 365: judged, explained, verified.
+
+    Settings come from the environment, or from a file.
+    """
+    if file is not None:
+        os.environ.update(wiring.read_settings(file))
 
 
 def main() -> None:

@@ -209,3 +209,20 @@ def test_options_of_files_are_refused_beside_a_stream(files: dict[str, Path]) ->
     done = call("validate", "--jsonl", "--anchors", files["root.pem"])
     assert done.returncode == 2
     assert "every line brings its own" in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("line", ["no name", "=value", "SMIME_SYNC_TENANT_ID", "A='open"])
+def test_a_file_of_settings_with_a_line_that_is_none(tmp_path: Path, line: str) -> None:
+    """With its number."""
+    file = tmp_path / "settings.env"
+    file.write_text(f"# fine\nSMIME_SYNC_QUEUE=changes\n{line}\n")
+    done = call("--settings", file, "agent", "status")
+    assert done.returncode == 2
+    assert "settings-invalid" in done.stderr
+    assert "line 3" in done.stderr
+
+
+def test_a_file_of_settings_that_is_not_there() -> None:
+    """Named."""
+    done = call("--settings", "nowhere.env", "agent", "status")
+    assert (done.returncode, "file-unreadable" in done.stderr, "nowhere.env" in done.stderr) == (2, True, True)

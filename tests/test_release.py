@@ -87,6 +87,40 @@ class TestPackage:
         assert Path(done.stdout.strip()).is_relative_to(folder)
 
 
+_ONLY = """
+import importlib.metadata as metadata, sys
+locked = {{line.split("==")[0].lower().replace("_", "-") for line in open({lock!r}) if "==" in line}}
+owners = metadata.packages_distributions()
+allowed = {{m for m, names in owners.items() if any(n.lower().replace("_", "-") in locked for n in names)}}
+
+class Others:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in owners and top not in allowed and top != "sync":
+            raise ModuleNotFoundError(f"{{top}} is not in the lock", name=top)
+
+sys.meta_path.insert(0, Others())
+{code}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lock", "code"),
+    [
+        ("requirements.txt", "import function_app; from sync import wiring; function_app._cloud()"),
+        ("requirements/agent.txt", "import sync.cli; sys.argv = ['smime-sync', 'agent', 'status']; sync.cli.main()"),
+        ("requirements/serve.txt", "import sync.cli; sys.argv = ['smime-sync', 'serve']; sync.cli.main()"),
+    ],
+)
+def test_each_half_starts_with_what_its_lock_installs(lock: str, code: str) -> None:
+    """As far as to its missing settings: no module asks for a package that only developers have."""
+    script = _ONLY.format(lock=str(ROOT / lock), code=code)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+
+    assert "not in the lock" not in done.stderr
+    assert "settings-invalid" in done.stderr
+
+
 class TestMaterials:
     """The bill of materials."""
 

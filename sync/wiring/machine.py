@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable
@@ -67,6 +68,20 @@ def read_text(path: Path) -> str:
 def read_secret(path: Path) -> str:
     """A file that holds one line, without its end. Raises PermanentError `file-unreadable`."""
     return read_text(path).rstrip("\r\n")
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    """The NAME=value lines of a file, as systemd reads them. Raises PermanentError `file-unreadable`,
+    `settings-invalid` with the number of the first line that is none."""
+    from dotenv.parser import parse_stream
+
+    found = {}
+    for binding in parse_stream(io.StringIO(read_text(path))):
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise PermanentError(ErrorCode.SETTINGS_INVALID, f"{path}, line {binding.original.line}: no NAME=value")
+        if binding.key is not None:
+            found[binding.key] = binding.value or ""
+    return found
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sync.host import QueueHost, Timer, Timers
 from sync.ports import MessageSource
 from sync.wiring.cloud_side import App
 from sync.wiring.machine import now, read_secret
@@ -30,6 +29,7 @@ def serving(
     Raises PermanentError `settings-invalid`, `file-unreadable`.
     """
     from sync.adapters import http_server
+    from sync.host import QueueHost, Timer, Timers
 
     key = read_secret(key_file) if key_file else None
     timers = (Timer(name="reconcile", schedule=reconcile_schedule, act=product.reconcile),)

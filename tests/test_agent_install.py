@@ -1,0 +1,82 @@
+"""infra/agent/install.sh, as an administrator runs it: into a folder in the place of the root of a machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sync.settings import PREFIX, AgentSettings
+from tests.lab import ROOT
+
+SCRIPT = ROOT / "infra" / "agent" / "install.sh"
+
+
+def install(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = ["sh", str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.lab
+def test_it_installs_beside_what_is_there_and_is_removed(tmp_path: Path) -> None:
+    """From the lock alone. Settings are never written over, the program of before stays, and removal keeps what is
+    the administrator's until it is told to purge."""
+    settings, program = tmp_path / "etc" / "smime-sync" / "agent.env", tmp_path / "opt" / "smime-sync"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("# ours\nSMIME_SYNC_LDAP_USER=a;b c\n")
+    for older in ("20240101T000000", "20250101T000000"):
+        (program / older).mkdir(parents=True)
+    first = install("--root", tmp_path)
+    assert first.returncode == 0, first.stderr
+    asked = subprocess.run(
+        [program / "current" / "bin" / "python", "-m", "sync", "--settings", settings, "agent", "status"],
+        env={"PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 2
+    assert "settings-invalid" in asked.stderr
+    assert "SMIME_SYNC_LDAP_USER" not in asked.stderr, "the file's settings are read"
+    assert settings.read_text() == "# ours\nSMIME_SYNC_LDAP_USER=a;b c\n"
+    kept = sorted(each.name for each in program.iterdir() if not each.is_symlink())
+    assert kept == ["20250101T000000", (program / "current").readlink().name]
+
+    assert install("--root", tmp_path, "--remove").returncode == 0
+    assert not program.exists()
+    assert settings.exists()
+    assert install("--root", tmp_path, "--remove", "--purge").returncode == 0
+    assert not settings.exists()
+
+
+@pytest.mark.parametrize("arguments", [["--rooot", "x"], ["--root"], ["--wheels"]])
+def test_a_bad_call_changes_nothing(arguments: list[str]) -> None:
+    """And says what is wrong with it."""
+    done = install(*arguments)
+    assert done.returncode != 0
+    assert done.stderr
+
+
+def test_the_example_of_settings_is_made_of_settings() -> None:
+    """Those of the agent, and those that azure-identity reads by its own names."""
+    known = {field.title or PREFIX + name.upper() for name, field in AgentSettings.model_fields.items()}
+    named = re.findall(r"^#?([A-Z]\w+)=", (SCRIPT.parent / "agent.env").read_text("utf-8"), re.MULTILINE)
+    assert {name for name in named if not name.startswith("AZURE_")} <= known
+    assert {name for name in named if name.startswith("AZURE_")} == {
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_ID",
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+    }
+
+
+def test_the_unit_starts_what_is_installed() -> None:
+    """Unit, script and container name the same places."""
+    unit = (SCRIPT.parent / "smime-sync-agent.service").read_text("utf-8")
+    script = SCRIPT.read_text("utf-8")
+    assert "ExecStart=/opt/smime-sync/current/bin/python -m sync agent run" in unit
+    assert "EnvironmentFile=/etc/smime-sync/agent.env" in unit
+    assert "/opt/smime-sync/current/bin/python -m sync --settings /etc/smime-sync/agent.env" in script
