@@ -8,12 +8,15 @@ from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
+from sync import envelope
+from sync.core.digest import Digest
 from sync.core.person import Attribute, Values
 from sync.core.plan import Managed
 from sync.core.record import Failure, Record, Snapshot
-from sync.errors import ErrorCode, PermanentError
+from sync.errors import ErrorCode, PermanentError, SyncError
 
 _RECORD = TypeAdapter(Record)
+_DIGEST = TypeAdapter(Digest)
 _FAILURE = TypeAdapter(Failure)
 
 
@@ -23,11 +26,24 @@ def record_to_json(record: Record) -> bytes:
 
 
 def record_from_json(text: bytes | str, version: str) -> Record:
-    """Read a record. Raises PermanentError `ledger-malformed`."""
+    """Read a record, an older release's too. Raises PermanentError `ledger-malformed`."""
     try:
-        return replace(_RECORD.validate_json(text), version=version)
+        return replace(_completed(_RECORD.validate_json(text)), version=version)
     except ValidationError as error:
         raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"a record of the ledger: {_summary(error)}") from error
+
+
+def digest_to_json(digest: Digest) -> bytes:
+    """Write a digest as JSON."""
+    return _DIGEST.dump_json(digest, exclude_defaults=True)
+
+
+def digest_from_json(text: bytes | str) -> Digest:
+    """Read a digest. Raises PermanentError `ledger-malformed`."""
+    try:
+        return _DIGEST.validate_json(text)
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"a digest of the ledger: {_summary(error)}") from error
 
 
 def failure_to_json(failure: Failure) -> bytes:
@@ -69,6 +85,19 @@ def snapshot_from_json(text: bytes | str) -> Snapshot:
         raise PermanentError(
             ErrorCode.LEDGER_MALFORMED, "a snapshot of the ledger: its values are no base64"
         ) from error
+
+
+def _completed(record: Record) -> Record:
+    """Before digests, a record said nothing of its event's person: it is read from the event where that is whole.
+
+    What else is missing says that the person was judged on another basis, and comes with the next reconciliation.
+    """
+    if record.state_hash is not None or record.event is None:
+        return record
+    try:
+        return record.told(envelope.parse(record.event), record.event)
+    except SyncError:
+        return record  # a reference to a large event, or an event of another version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

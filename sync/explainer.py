@@ -179,7 +179,7 @@ class Explainer:
     def explain(self, who: str) -> Explanation:
         """Explain the person with this ImmutableId, address or UPN. Raises PermanentError `person-unknown`."""
         # 1. Who it is.
-        record = find_record(self.ledger, self.opening, who)
+        record = find_record(self.ledger, who)
         event = self.opening(record.event) if record.event else None
         failures = tuple(each for each in self.failures.all() if each.anchor == record.anchor)
         nothing = Explanation(record=record, event=event, recipient=None, failures=failures)

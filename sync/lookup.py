@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sync.core.event import Event
 from sync.core.record import Record
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import Ledger
 
 
-def find_record(ledger: Ledger, opening: Callable[[str], Event], who: str) -> Record:
-    """The record of the person with this ImmutableId, address or UPN; for the latter two the ledger is walked.
+def find_record(ledger: Ledger, who: str) -> Record:
+    """The record of the person with this ImmutableId, address or UPN. Of two who had the address, it is whoever has
+    not left the directory.
 
     Raises PermanentError `person-unknown`.
     """
     if (record := ledger.get(who)) is not None:
         return record
-    for record in ledger.records():
-        if record.event is None:
-            continue
-        if who.casefold() in {address.casefold() for address in opening(record.event).person.addresses}:
-            return record
-    raise PermanentError(ErrorCode.PERSON_UNKNOWN, f"the ledger knows nobody as {who}")
+    found = [record for anchor in ledger.named(who) if (record := ledger.get(anchor)) is not None]
+    if not found:
+        raise PermanentError(ErrorCode.PERSON_UNKNOWN, f"the ledger knows nobody as {who}")
+    return min(found, key=lambda record: record.deleted)

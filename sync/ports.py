@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sync.core.digest import Digest
 from sync.core.event import Claim
 from sync.core.identity import Watermark
 from sync.core.news import Told
@@ -343,7 +344,19 @@ class Ledger(Protocol):
         """
 
     def records(self) -> Iterator[Record]:
-        """Every record, in no particular order, read piece by piece."""
+        """Every record in order of place (core.digest), read piece by piece."""
+
+    def digests(self, after: str = "", until: str | None = None) -> Iterator[Digest]:
+        """What there is to compare of everybody, in order of place: past `after`, before `until`."""
+
+    def due(self, until: datetime, limit: int, after: str | None = None) -> Sequence[str]:
+        """Up to `limit` people (anchors) whose next change is reached, in order of place past the person `after`.
+
+        Somebody who was just handled may be among them; nobody is missing.
+        """
+
+    def named(self, name: str) -> Sequence[str]:
+        """The anchors of whoever had this address or UPN in their last event, case aside."""
 
 
 class History(Protocol):

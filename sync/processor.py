@@ -16,8 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypedDict
 
+from sync import __version__
 from sync.core.decision import Decision, decide
+from sync.core.digest import basis, values_digest
 from sync.core.event import Cause, Event
 from sync.core.judgement import Context
 from sync.core.person import Attribute, Person, Values, fingerprint
@@ -42,6 +45,14 @@ class Examined:
     record: Record
     recipient: Recipient | None
     decision: Decision | None
+
+
+class _Judgement(TypedDict):
+    """What the record remembers of a decision."""
+
+    desired: str | None
+    next_change: datetime | None
+    basis: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +118,7 @@ class Processor:
         examined = self.examine(event, record)
         recipient, decision = examined.recipient, examined.decision
         outcome = partial(self._outcome, event, unverified=recipient is not None and recipient.unverified)
-        record = replace(record, watermark=event.watermark, event=body, claimed_until=None)
+        record = replace(record.told(event, body), claimed_until=None, **self._judged_by(decision))
         if recipient is None or decision is None:
             if not event.person.deleted:
                 raise TemporaryError(ErrorCode.NO_RECIPIENT, f"no recipient answers to the addresses of {anchor}")
@@ -139,7 +150,7 @@ class Processor:
         except SyncError as error:
             if error.code is ErrorCode.ON_PREMISES_MASTERED:
                 # An ordinary answer, not a failure: nothing was written, so nothing more is ours than before.
-                given_up = replace(record, managed=before, claimed_until=None)
+                given_up = replace(record, managed=before, desired=None, claimed_until=None)
                 return self._record(given_up, outcome(Status.MANAGED_ON_PREMISES, decision))
             self.ledger.put(replace(record, claimed_until=None))
             raise
@@ -155,6 +166,23 @@ class Processor:
         if kept is None:
             raise PermanentError(ErrorCode.SNAPSHOT_MISSING, f"the restored state {record.hold} is not kept any more")
         return kept
+
+    def basis(self) -> str:
+        """What is judged on now, besides lists and time: see core.digest."""
+        return basis(
+            self.judging(self.now()),
+            release=__version__,
+            withdraw_disabled=self.withdraw_disabled,
+            try_synchronised=self.try_synchronised,
+        )
+
+    def _judged_by(self, decision: Decision | None) -> _Judgement:
+        ours = decision is not None and decision.ours_to_write
+        return _Judgement(
+            desired=values_digest(decision.plan.after) if decision and ours else None,
+            next_change=decision.next_change if decision else None,
+            basis=self.basis(),
+        )
 
     def _insist_on_no_alarm(self, anchor: str, decision: Decision) -> None:
         if decision.loses_last and self.admits is not None and not self.admits(anchor, self.now()):

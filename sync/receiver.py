@@ -150,7 +150,7 @@ class Receiver:
         anchor = event.person.anchor.immutable_id
         record = self.ledger.get(anchor) or Record(anchor=anchor)
         if record.watermark is None or event.watermark >= record.watermark:
-            self.ledger.put(replace(record, watermark=event.watermark, event=body, outcome=outcome))
+            self.ledger.put(replace(record.told(event, body), outcome=outcome))
 
 
 def _end(status: Status, now: datetime, event: Event | None, error: SyncError) -> Outcome:

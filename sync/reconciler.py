@@ -168,7 +168,7 @@ class Reconciler:
 
     def _people(self, scope: str | None) -> Iterator[tuple[Record, Event]]:
         single = scope is not None and not scope.startswith("@")
-        records = iter([find_record(self.ledger, self.opening, scope)]) if scope and single else self.ledger.records()
+        records = iter([find_record(self.ledger, scope)]) if scope and single else self.ledger.records()
         for record in records:
             # A failed event waits for replay, a deferred one lies on the queue: neither is to be sent once more.
             if record.event is None or (record.outcome and record.outcome.status in _WAITING):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync import envelope
-from sync.core.event import Cause, Event
+from sync.core.event import Cause
 from sync.core.identity import Watermark
 from sync.core.rate import Rate
 from sync.core.record import Failure
@@ -59,7 +59,6 @@ class Replayer:
     queue: EventQueue
     ledger: Ledger
     now: Callable[[], datetime]
-    opening: Callable[[str], Event] = envelope.parse
 
     def failed(self, choice: Choice = Choice()) -> Iterator[Failure]:
         """Failures by reason, person, time; oldest first. Raises PermanentError `person-unknown`."""
@@ -119,7 +118,7 @@ class Replayer:
         # A person whose every event failed may have no record yet: then only the ImmutableId can name them.
         if any(failure.anchor == user for failure in self.failures.all()):
             return user
-        return find_record(self.ledger, self.opening, user).anchor
+        return find_record(self.ledger, user).anchor
 
 
 def failure_to_public_json(failure: Failure) -> dict[str, object]:

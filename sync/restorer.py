@@ -59,7 +59,7 @@ class Restorer:
 
         Raises PermanentError `person-unknown`, `snapshot-missing`; TemporaryError `ledger-conflict`.
         """
-        record = find_record(self.ledger, self.opening, who)
+        record = find_record(self.ledger, who)
         snapshots = tuple(self.history.all(record.anchor))
         hold = None if lift else record.hold
         if number is not None:

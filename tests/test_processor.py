@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from sync.core.digest import values_digest
 from sync.core.findings import Code
 from sync.core.identity import Watermark
 from sync.core.person import Values, fingerprint
@@ -42,6 +43,48 @@ def test_a_good_certificate_is_published_and_remembered_as_ours(office: Office) 
     assert record.claimed_until is None
     assert record.watermark == Watermark(1, 1)
     assert record.outcome == outcome
+
+
+def test_what_reconciliation_compares_is_remembered(office: Office) -> None:
+    """The state, what the mailbox should hold by it, when time may change that, and on what it was judged."""
+    office.mailbox("alice")
+    certificate = office.issue("alice", not_after=office.now + 90 * DAY)
+    alice = person("alice", certificate)
+    office.process(alice)
+
+    record = office.record("alice")
+
+    assert (record.state_hash, record.deleted, record.names) == (alice.state_hash, False, ("alice@corp.example",))
+    assert record.desired == values_digest(office.held("alice")) != values_digest(Values())
+    assert record.next_change is not None
+    assert office.now < record.next_change <= office.now + 90 * DAY
+    assert record.basis == office.processor.basis()
+    assert office.receiving(withdraw_disabled=True).processor.basis() != record.basis
+
+    office.process(person("alice", certificate, deleted=True))
+    record = office.record("alice")
+    assert record.deleted
+    assert record.desired == values_digest(Values())
+    assert record.next_change is None
+
+
+def test_what_is_not_ours_to_write_is_not_desired(office: Office) -> None:
+    """Reconciliation must not call it drift."""
+    office.mailbox("rupert", directory_synchronised=True)
+    office.process(person("rupert", office.issue("rupert")))
+    assert office.record("rupert").desired is None
+
+
+def test_a_failed_event_is_remembered_with_its_state(office: Office) -> None:
+    """The census must not ask for it again: it is known, and waits for replay."""
+    office.mailbox("alice")
+    alice = person("alice", office.issue("alice"))
+    fault = Faulty(office.recipients, before_write=PermanentError(ErrorCode.RECIPIENT_KIND, "a group"))
+    office.receiving(recipients=fault).process(office.message(alice))
+    record = office.record("alice")
+    assert record.outcome is not None
+    assert record.outcome.status is Status.FAILED
+    assert record.state_hash == alice.state_hash
 
 
 def test_a_refused_certificate_is_an_ordinary_outcome(office: Office) -> None:

@@ -78,7 +78,7 @@ def decide(
         plan=made,
         policy=context.policy.label,
         findings=selection.findings,
-        next_change=next_change(selection.verdicts, here),
+        next_change=None if withdraw else next_change(selection.verdicts, here),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from sync.core.event import Event
 from sync.core.findings import Finding
 from sync.core.identity import Watermark
 from sync.core.person import Attribute, Values
@@ -89,6 +90,11 @@ class Record:
     was sent. `hold` names the snapshot that an administrator restored: until it is lifted, that is what the recipient
     shall hold, whatever the directory says. `version` is the ledger's own mark for compare-and-swap; None means that
     the record is not stored yet.
+
+    Of the last event: `state_hash` is its person's, `names` their addresses and UPN, folded, `deleted` whether they
+    have left. Of the last decision: `desired` is the digest of the values that the recipient should hold (None where
+    they are not ours to write), `next_change` when time alone may make it another one (UTC), `basis` what it was judged
+    on. See core.digest.
     """
 
     anchor: str
@@ -99,7 +105,24 @@ class Record:
     outcome: Outcome | None = None
     event: str | None = None
     hold: str | None = None
+    state_hash: str | None = None
+    names: tuple[str, ...] = ()
+    deleted: bool = False
+    desired: str | None = None
+    next_change: datetime | None = None
+    basis: str | None = None
     version: str | None = None
+
+    def told(self, event: Event, body: str) -> Record:
+        """The record when `event` is the last one handled; `body` is it as it was sent."""
+        return replace(
+            self,
+            watermark=event.watermark,
+            event=body,
+            state_hash=event.person.state_hash,
+            names=tuple(sorted(address.casefold() for address in event.person.addresses)),
+            deleted=event.person.deleted,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

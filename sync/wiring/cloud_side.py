@@ -228,7 +228,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
         ),
         explainer=Explainer(ledger=ledger, failures=failures, processor=processor, now=clock, opening=opening),
         losses=losses,
-        replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock, opening=opening),
+        replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock),
         restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),
         failures=failures,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import chain, pairwise
 
 import pytest
 
+from sync.core.digest import digest, place
 from sync.core.findings import Code, Finding, Level
 from sync.core.identity import Watermark
 from sync.core.person import Attribute
@@ -44,7 +46,21 @@ FULL = Record(
         seconds=0.25,
     ),
     event='{"specversion": "1.0", "data": "漢字 \\u0000"}',
+    hold="20260601T120000000000",
+    state_hash="ee" * 32,
+    names=("alice@corp.example", "ærø@corp.example"),
+    desired="ff" * 32,
+    next_change=NOW,
+    basis="12" * 32,
 )
+DAY = timedelta(days=1)
+# By their places, in the last two of 256 partitions: only those are looked into.
+BEFORE, LAST = "person-104", "person-816"
+
+
+def anchors(ledger: Ledger, **span: str) -> list[str]:
+    """Whom a walk of the digests shows."""
+    return [each.anchor for each in ledger.digests(**span)]
 
 
 class LedgerContract:
@@ -154,3 +170,86 @@ class LedgerContract:
 
         assert walked == sorted(stored, key=lambda record: record.anchor)
         ledger.put(walked[0])
+        assert [place(record.anchor) for record in ledger.records()] == sorted(place(each.anchor) for each in stored)
+
+    def test_a_digest_is_its_records(self, ledger: Ledger) -> None:
+        """Always that of the last put: nothing else keeps the two together."""
+        stored = ledger.put(FULL)
+        assert list(ledger.digests()) == [digest(stored)]
+
+        changed = ledger.put(replace(stored, next_change=None, desired=None, deleted=True, managed=Managed()))
+        assert list(ledger.digests()) == [digest(changed)]
+
+    def test_digests_come_in_order_of_place_and_in_spans(self, ledger: Ledger) -> None:
+        """Past the one place and before the other: pieces that together are everybody, once."""
+        everybody = sorted((f"person-{number}" for number in range(40)), key=place)
+        for anchor in reversed(everybody):
+            ledger.put(Record(anchor=anchor, next_change=NOW))
+
+        assert anchors(ledger) == everybody
+        assert anchors(ledger, after=place(everybody[9])) == everybody[10:]
+        assert anchors(ledger, until=place(everybody[9])) == everybody[:9]
+        assert anchors(ledger, after=place(everybody[4]), until=place(everybody[9])) == everybody[5:9]
+        cuts = ["", "40", "80", "c0", None]
+        pieces = [anchors(ledger, after=low or "", until=high) for low, high in pairwise(cuts)]  # type: ignore[arg-type]
+        assert list(chain(*pieces)) == everybody
+
+    def test_whoever_is_due_is_found_in_order(self, ledger: Ledger) -> None:
+        """To the microsecond, a few at a time, and nobody whose time is to come or does not matter."""
+        moments = {f"person-{number}": NOW - DAY + timedelta(hours=number) for number in range(24)}
+        for anchor, moment in moments.items():
+            ledger.put(Record(anchor=anchor, next_change=moment))
+        ledger.put(Record(anchor="later", next_change=NOW + timedelta(microseconds=1)))
+        ledger.put(Record(anchor="now", next_change=NOW))
+        ledger.put(Record(anchor="never"))
+        everybody = sorted([*moments, "now"], key=place)
+
+        first = ledger.due(NOW, 10)
+        rest = ledger.due(NOW, 100, after=first[-1])
+
+        assert [*first, *rest] == everybody
+
+    def test_whoever_was_handled_is_due_at_another_time(self, ledger: Ledger) -> None:
+        """The old moment is forgotten, and the same one may come back."""
+        first = ledger.put(replace(FULL, anchor=LAST, next_change=NOW))
+        second = ledger.put(replace(first, next_change=NOW + DAY))
+        assert list(ledger.due(NOW, 10, after=BEFORE)) == []
+        assert list(ledger.due(NOW + DAY, 10, after=BEFORE)) == [LAST]
+
+        third = ledger.put(replace(second, next_change=NOW))
+        assert list(ledger.due(NOW, 10, after=BEFORE)) == [LAST]
+
+        ledger.put(replace(third, next_change=None))
+        assert list(ledger.due(NOW + DAY, 10, after=BEFORE)) == []
+
+    def test_people_are_found_by_name(self, ledger: Ledger) -> None:
+        """Case aside; two may have the same one, and nobody is found by a part of it."""
+        ledger.put(Record(anchor="alice", names=("alice@corp.example", "a.ærø@corp.example")))
+        ledger.put(Record(anchor="another", names=("alice@corp.example",)))
+
+        assert ledger.named("ALICE@corp.example") == ["alice", "another"]
+        assert ledger.named("A.ÆRØ@corp.example") == ["alice"]
+        for stranger in ("bob@corp.example", "alice@corp.exampl", "", "alice"):
+            assert list(ledger.named(stranger)) == []
+
+    def test_who_was_renamed_is_found_by_the_new_name_only(self, ledger: Ledger) -> None:
+        """Whoever has the old one now must not be taken for them."""
+        stored = ledger.put(Record(anchor="alice", names=("alice@corp.example", "smith@corp.example")))
+        ledger.put(replace(stored, names=("alice@corp.example", "jones@corp.example")))
+
+        assert list(ledger.named("smith@corp.example")) == []
+        assert list(ledger.named("jones@corp.example")) == ["alice"]
+        assert list(ledger.named("alice@corp.example")) == ["alice"]
+
+    def test_a_lost_race_leaves_time_and_names_as_they_are(self, ledger: Ledger) -> None:
+        """Both belong to the record that stands."""
+        stored = ledger.put(replace(FULL, anchor=LAST, next_change=NOW))
+        ledger.put(replace(stored, names=("mine@corp.example",)))
+
+        with pytest.raises(TemporaryError):
+            ledger.put(replace(stored, next_change=NOW - DAY, names=("theirs@corp.example",)))
+
+        assert list(ledger.due(NOW - DAY, 10, after=BEFORE)) == []
+        assert list(ledger.due(NOW, 10, after=BEFORE)) == [LAST]
+        assert list(ledger.named("theirs@corp.example")) == []
+        assert list(ledger.named("mine@corp.example")) == [LAST]

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from azure.data.tables import TableClient, UpdateMode
 
 from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableHistory, TableLedger, TablePace
-from sync.archive import record_to_json
+from sync.archive import digest_from_json, record_from_json, record_to_json
+from sync.core.digest import digest, place
 from sync.core.record import Failure, Record
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.adapters.failures_contract import FULL as FAILURE
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.history_contract import HistoryContract
-from tests.adapters.ledger_contract import ANCHOR, LedgerContract
+from tests.adapters.ledger_contract import ANCHOR, BEFORE, FULL, NOW, LedgerContract
 from tests.adapters.pace_contract import PaceContract
 from tests.lab.azurite import Azurite, UnsignedToken
+
+OLD = Path(__file__).parent / "golden" / "ledger"
 
 pytestmark = pytest.mark.lab
 
@@ -60,6 +66,11 @@ def raw(azurite: Azurite, ledger: TableLedger) -> Iterator[TableClient]:
     """The ledger's table as any other client sees it."""
     with TableClient.from_connection_string(azurite.connection_string, ledger.name) as client:
         yield client
+
+
+def people(raw: TableClient) -> list[Any]:
+    """The entities of people."""
+    return list(raw.query_entities("PartitionKey lt 'g' and RowKey lt 'g'"))
 
 
 class TestLedgerContract(LedgerContract):
@@ -103,7 +114,7 @@ def test_people_are_spread_over_partitions(ledger: TableLedger, raw: TableClient
     for number in range(40):
         ledger.put(Record(anchor=f"person {number}"))
 
-    partitions = {entity["PartitionKey"] for entity in raw.list_entities(select=["PartitionKey"])}
+    partitions = {entity["PartitionKey"] for entity in people(raw)}
 
     # 40 people into 256 partitions, by chance about 37 different ones; these anchors are always the same.
     assert len(partitions) > 30
@@ -111,10 +122,12 @@ def test_people_are_spread_over_partitions(ledger: TableLedger, raw: TableClient
 
 
 def test_an_entity_names_its_person(ledger: TableLedger, raw: TableClient) -> None:
-    """An administrator with a storage browser finds the ImmutableId, but for the two characters that no key holds."""
-    ledger.put(Record(anchor="ab/+=="))
+    """An administrator with a storage browser finds the ImmutableId, and reads what there is to know in short."""
+    stored = ledger.put(replace(FULL, anchor="ab/+=="))
 
-    assert [entity["RowKey"] for entity in raw.list_entities()] == ["ab_-=="]
+    [entity] = people(raw)
+    assert entity["anchor"] == "ab/+=="
+    assert digest_from_json(entity["digest"]) == digest(stored)
 
 
 def test_a_record_may_fill_an_entity_and_not_more(ledger: TableLedger) -> None:
@@ -130,7 +143,7 @@ def test_a_record_may_fill_an_entity_and_not_more(ledger: TableLedger) -> None:
 def test_a_record_that_somebody_deleted_is_a_lost_race(ledger: TableLedger, raw: TableClient) -> None:
     """Whoever read it looks again, and finds nobody."""
     stored = ledger.put(Record(anchor=ANCHOR))
-    [entity] = raw.list_entities()
+    [entity] = people(raw)
     raw.delete_entity(entity)
 
     assert code_of(TemporaryError, lambda: ledger.put(stored)) is ErrorCode.LEDGER_CONFLICT
@@ -162,14 +175,14 @@ def test_a_table_is_created_once(ledger: TableLedger) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [{"schema": 2}, {"record0": b"{"}, {"record0": b'{"anchor": 1}'}, {"record0": "text"}, {"schema": None}]
+    "broken", [{"schema": 3}, {"record0": b"{"}, {"record0": b'{"anchor": 1}'}, {"record0": "text"}, {"schema": None}]
 )
 def test_a_record_that_cannot_be_read_says_which(
     ledger: TableLedger, raw: TableClient, broken: dict[str, object]
 ) -> None:
     """Written by a newer version or by hand; one of a million must be findable."""
     ledger.put(Record(anchor=ANCHOR))
-    [entity] = raw.list_entities()
+    [entity] = people(raw)
     raw.upsert_entity({**entity, **broken}, mode=UpdateMode.REPLACE)
 
     for read in (lambda: ledger.get(ANCHOR), lambda: list(ledger.records())):
@@ -177,6 +190,103 @@ def test_a_record_that_cannot_be_read_says_which(
             read()
         assert malformed.value.code is ErrorCode.LEDGER_MALFORMED
         assert entity["RowKey"] in malformed.value.message
+
+
+class TestFirstSchema:
+    """Entities as the first release wrote them: under the anchor, without digest, moment or name."""
+
+    @pytest.fixture
+    def ledger(self, azurite: Azurite) -> Iterator[TableLedger]:
+        """A table that was made by other means than ours, as Bicep makes it: nothing marks it."""
+        with TableClient.from_connection_string(azurite.connection_string, a_name()) as client:
+            client.create_table()
+            with closing(TableLedger.from_connection_string(azurite.connection_string, client.table_name)) as made:
+                yield made
+
+    @pytest.fixture
+    def older(self, raw: TableClient) -> list[Record]:
+        """Those of a real state file of that time."""
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.deserialize(gzip.decompress((OLD / "state-v1.sqlite.gz").read_bytes()))
+            rows = connection.execute("SELECT anchor, record FROM ledger").fetchall()
+        for anchor, text in rows:
+            key = anchor.replace("+", "-").replace("/", "_")
+            raw.create_entity({"PartitionKey": place(anchor)[:2], "RowKey": key, "schema": 1, "record0": text})
+        return [record_from_json(text, "") for _, text in rows]
+
+    def test_they_are_read_and_renewed_one_by_one(
+        self, ledger: TableLedger, raw: TableClient, older: list[Record]
+    ) -> None:
+        """Whoever is handled; what is not there yet can be made."""
+        for record in older:
+            found = ledger.get(record.anchor)
+            assert found is not None
+            assert replace(found, version="") == record
+            assert ledger.get(record.anchor) == found
+            ledger.put(replace(found, basis="now"))
+        assert ledger.get("stranger") is None
+        ledger.put(Record(anchor="stranger"))
+
+        assert len(people(raw)) == len(older) + 1
+        assert not list(raw.query_entities("schema eq 1"))
+
+    @pytest.mark.parametrize(
+        "walk",
+        [
+            lambda ledger: list(ledger.records()),
+            lambda ledger: list(ledger.digests()),
+            lambda ledger: ledger.named("alice@corp.example"),
+            lambda ledger: ledger.due(NOW, 1, after=BEFORE),
+        ],
+    )
+    def test_any_walk_renews_them_all(
+        self, ledger: TableLedger, raw: TableClient, older: list[Record], walk: Callable[[TableLedger], object]
+    ) -> None:
+        """Else it would leave people out. The table is marked then, and asked no more."""
+        found = walk(ledger)
+
+        assert found or found == []
+        assert not list(raw.query_entities("schema eq 1"))
+        assert [place(record.anchor) for record in ledger.records()] == sorted(place(each.anchor) for each in older)
+        assert [digest(record) for record in ledger.records()] == list(ledger.digests())
+        [alice] = ledger.named("alice@corp.example")
+        assert alice in {record.anchor for record in older}
+        assert raw.get_entity("schema", "schema")["schema"] == 2
+
+    def test_of_two_who_renew_at_once_one_looks_again(
+        self, ledger: TableLedger, raw: TableClient, older: list[Record]
+    ) -> None:
+        """The entity of a person is there once, under one of the two keys, at every moment."""
+        [entity] = raw.query_entities(
+            "PartitionKey eq @partition and schema eq 1", parameters={"partition": place(older[0].anchor)[:2]}
+        )
+        ledger.get(older[0].anchor)
+
+        with pytest.raises(TemporaryError) as lost:
+            ledger._renew(entity)
+
+        assert lost.value.code is ErrorCode.LEDGER_CONFLICT
+        assert ledger.get(older[0].anchor) is not None
+
+
+def test_a_table_of_a_later_release_is_refused(azurite: Azurite, ledger: TableLedger, raw: TableClient) -> None:
+    """An older release would not find its people, take everybody for new, and never withdraw what was published."""
+    ledger.put(Record(anchor=ANCHOR))
+    raw.upsert_entity({"PartitionKey": "schema", "RowKey": "schema", "schema": 3})
+    calls: list[Callable[[TableLedger], object]] = [
+        lambda ledger: ledger.get(ANCHOR),
+        lambda ledger: ledger.put(Record(anchor="another")),
+        lambda ledger: list(ledger.records()),
+        lambda ledger: list(ledger.digests()),
+        lambda ledger: ledger.due(NOW, 1),
+        lambda ledger: ledger.named("alice@corp.example"),
+    ]
+
+    for call in calls:
+        with closing(TableLedger.from_connection_string(azurite.connection_string, ledger.name)) as older:
+            with pytest.raises(PermanentError) as refused:
+                call(older)
+            assert refused.value.code is ErrorCode.LEDGER_MALFORMED
 
 
 def test_a_failure_removed_during_a_walk_is_left_out(failures: TableFailures) -> None:

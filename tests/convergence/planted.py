@@ -15,13 +15,13 @@ from sync.ports import EventQueue, Ledger, Recipients
 from tests.convergence.watching import Plant
 from tests.convergence.world import World
 from tests.mill import NOW
+from tests.passing import PassingLedger
 
 
 @dataclass(frozen=True, slots=True)
-class _Ledger:
+class _Ledger(PassingLedger):
     """The ledger, as somebody sees it who reads or stores otherwise; None stores nothing."""
 
-    inner: Ledger
     read: Callable[[Record], Record] = lambda record: record
     store: Callable[[Record], Record | None] = lambda record: record
 
@@ -172,14 +172,10 @@ class OutcomeBeforeWrite(Plant):
 
 
 @dataclass(frozen=True, slots=True)
-class _After:
+class _After(PassingLedger):
     """The ledger, and the writes that wait until it has stored something."""
 
-    inner: Ledger
     tenants: list[_Recipients]
-
-    def get(self, anchor: str) -> Record | None:
-        return self.inner.get(anchor)
 
     def put(self, record: Record) -> Record:
         stored = self.inner.put(record)
@@ -187,9 +183,6 @@ class _After:
             while tenant.deferred:
                 tenant.inner.write(*tenant.deferred.pop())
         return stored
-
-    def records(self) -> Iterator[Record]:
-        return self.inner.records()
 
 
 FAULTS: Sequence[type[Plant]] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -14,6 +14,7 @@ from sync.core.record import Record, Snapshot
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import EventQueue, History, Ledger, Message, MessageSource, Recipients
 from tests.convergence.interleaving import Steps
+from tests.passing import PassingLedger
 
 if TYPE_CHECKING:
     from tests.convergence.world import World
@@ -157,23 +158,16 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedLedger:
+class WatchedLedger(PassingLedger):
     """The ledger, with the world as witness of what it stores."""
 
-    inner: Ledger
     world: World
-
-    def get(self, who: str) -> Record | None:
-        return self.inner.get(who)
 
     def put(self, record: Record) -> Record:
         before = self.inner.get(record.anchor)
         stored = self.inner.put(record)
         self.world.stored(stored, before)
         return stored
-
-    def records(self) -> Iterator[Record]:
-        return self.inner.records()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""What lies beside queue and ledger: earlier states, failures, blobs, and the rate of writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sync.adapters.embedded.database import Database
+from sync.archive import failure_from_json, failure_to_json, snapshot_from_json, snapshot_to_json
+from sync.core.rate import Rate
+from sync.core.record import Failure, Snapshot
+from sync.errors import ErrorCode, TemporaryError
+from sync.ports import ANY, SNAPSHOTS, Blob
+
+
+class EmbeddedHistory:
+    """History: a row for each snapshot."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, anchor: str, snapshot: Snapshot) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO history VALUES (?, ?, ?)", (anchor, snapshot.id, snapshot_to_json(snapshot))
+            )
+            connection.execute(
+                "DELETE FROM history WHERE anchor = ? AND id NOT IN "
+                "(SELECT id FROM history WHERE anchor = ? ORDER BY id DESC LIMIT ?)",
+                (anchor, anchor, SNAPSHOTS),
+            )
+
+    def all(self, anchor: str) -> Sequence[Snapshot]:
+        rows = self._database.rows("SELECT snapshot FROM history WHERE anchor = ? ORDER BY id DESC", anchor)
+        return [snapshot_from_json(snapshot) for (snapshot,) in rows]
+
+
+class EmbeddedBlobs:
+    """BlobStore: a row for each name, compare-and-swap on a number that SQLite never gives twice."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> Blob | None:
+        rows = self._database.rows("SELECT content, version FROM blobs WHERE name = ?", name)
+        return Blob(content=rows[0][0], version=str(rows[0][1])) if rows else None
+
+    def put(self, name: str, content: bytes, *, version: str | None = ANY) -> str:
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT version FROM blobs WHERE name = ?", (name,)).fetchall()
+            found = str(rows[0][0]) if rows else None
+            if version not in {ANY, found}:
+                raise TemporaryError(ErrorCode.LEDGER_CONFLICT, f"somebody else has just stored {name}")
+            stored = connection.execute("INSERT OR REPLACE INTO blobs (name, content) VALUES (?, ?)", (name, content))
+            return str(stored.lastrowid)
+
+    def delete(self, name: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM blobs WHERE name = ?", (name,))
+
+    def names(self, prefix: str) -> Iterator[str]:
+        query = "SELECT name FROM blobs WHERE name >= ? AND name < ? ORDER BY name"
+        return (name for (name,) in self._database.rows(query, prefix, f"{prefix}\U0010ffff"))
+
+
+class EmbeddedPace:
+    """Pace: one moment in one row."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def book(self, rate: Rate, now: datetime) -> datetime:
+        with self._database.transaction() as connection:
+            (text,) = connection.execute("SELECT booked_until FROM pace").fetchone()
+            turn, booked_until = rate.reserve(datetime.fromisoformat(text) if text else None, now)
+            connection.execute("UPDATE pace SET booked_until = ?", (booked_until.isoformat(),))
+        return turn
+
+
+class EmbeddedFailures:
+    """Failures, oldest first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, failure: Failure) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?)",
+                (failure.id, failure.at.timestamp(), failure_to_json(failure)),
+            )
+
+    def get(self, failure_id: str) -> Failure | None:
+        rows = self._database.rows("SELECT failure FROM failures WHERE id = ?", failure_id)
+        return failure_from_json(rows[0][0]) if rows else None
+
+    def all(self) -> Iterator[Failure]:
+        for (text,) in self._database.rows("SELECT failure FROM failures ORDER BY at, id"):
+            yield failure_from_json(text)
+
+    def remove(self, failure_id: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM failures WHERE id = ?", (failure_id,))

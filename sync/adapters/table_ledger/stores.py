@@ -1,0 +1,110 @@
+"""What lies beside the ledger: earlier states, failures, and the rate of writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
+from azure.data.tables import UpdateMode
+
+from sync.adapters.table_ledger.table import Table, etag, key, packed, reading, unpacked
+from sync.archive import failure_from_json, failure_to_json, snapshot_from_json, snapshot_to_json
+from sync.azure_errors import translated
+from sync.core.digest import place
+from sync.core.rate import Rate
+from sync.core.record import Failure, Snapshot
+from sync.errors import ErrorCode, TemporaryError
+from sync.ports import SNAPSHOTS
+
+_FAILURES: Final = "failures"
+_PACE: Final = "pace"
+_BOOKED: Final = "bookedUntil"
+_TRIES: Final = 8
+
+
+class TableHistory(Table):
+    """History: an entity for each snapshot, those of a person side by side."""
+
+    def keep(self, anchor: str, snapshot: Snapshot) -> None:
+        """See ports.History. Raises PermanentError `event-too-large` over MAX_BYTES."""
+        partition, row = place(anchor)[:2], key(anchor)
+        with translated(self._service):
+            entity = packed(partition, f"{row}.{snapshot.id}", snapshot_to_json(snapshot))
+            self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+            for surplus in self._rows(anchor, ["RowKey"])[SNAPSHOTS:]:
+                self._client.delete_entity(partition, str(surplus["RowKey"]))
+
+    def all(self, anchor: str) -> Sequence[Snapshot]:
+        """See ports.History."""
+        return [_snapshot(entity) for entity in self._rows(anchor)]
+
+    def _rows(self, anchor: str, select: list[str] | None = None) -> list[Mapping[str, Any]]:
+        partition, row = place(anchor)[:2], key(anchor)
+        # "." comes right before "/" in the order of keys: all rows of this person and nobody else's.
+        query = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last"
+        keys = {"partition": partition, "first": f"{row}.", "last": f"{row}/"}
+        with translated(self._service):
+            found = list(self._client.query_entities(query, parameters=keys, select=select))
+        return sorted(found, key=lambda entity: str(entity["RowKey"]), reverse=True)
+
+
+class TablePace(Table):
+    """Pace: one moment in one entity, swapped by whoever books the next turn."""
+
+    def book(self, rate: Rate, now: datetime) -> datetime:
+        """See ports.Pace. Instances that book at once meet at the ETag; a few tries are enough for a few instances."""
+        for _ in range(_TRIES):
+            stored = self._get(_PACE, _PACE)
+            booked = datetime.fromisoformat(str(stored[_BOOKED])) if stored else None
+            turn, booked_until = rate.reserve(booked, now)
+            entity = {"PartitionKey": _PACE, "RowKey": _PACE, _BOOKED: booked_until.isoformat()}
+            with translated(self._service), suppress(ResourceExistsError, ResourceModifiedError):
+                self._swap(entity, etag(stored) if stored else None)
+                return turn
+        raise TemporaryError(ErrorCode.LEDGER_CONFLICT, "other instances book turns faster")
+
+
+class TableFailures(Table):
+    """Failures: an entity each in one partition, since they are few and are listed together."""
+
+    def add(self, failure: Failure) -> None:
+        """See ports.Failures. Raises PermanentError `event-too-large` over MAX_BYTES."""
+        entity = packed(_FAILURES, key(failure.id), failure_to_json(failure))
+        entity["at"] = failure.at.astimezone(UTC).isoformat(timespec="microseconds")
+        with translated(self._service):
+            self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+
+    def get(self, failure_id: str) -> Failure | None:
+        """See ports.Failures."""
+        entity = self._get(_FAILURES, key(failure_id))
+        return _failure(entity) if entity is not None else None
+
+    def all(self) -> Iterator[Failure]:
+        """See ports.Failures: a light walk over the times, then one read each, so that memory holds no bodies."""
+        times = sorted(
+            (str(entity.get("at")), str(entity["RowKey"]))
+            for entity in self._walk("PartitionKey eq @all", ["at", "RowKey"], all=_FAILURES)
+        )
+        for _, row in times:
+            # It may have been removed since the walk.
+            if (entity := self._get(_FAILURES, row)) is not None:
+                yield _failure(entity)
+
+    def remove(self, failure_id: str) -> None:
+        """See ports.Failures."""
+        with translated(self._service):
+            # The client takes a 404 for success here.
+            self._client.delete_entity(_FAILURES, key(failure_id))
+
+
+def _snapshot(entity: Mapping[str, Any]) -> Snapshot:
+    with reading(entity):
+        return snapshot_from_json(unpacked(entity))
+
+
+def _failure(entity: Mapping[str, Any]) -> Failure:
+    with reading(entity):
+        return failure_from_json(unpacked(entity))
