@@ -181,7 +181,7 @@ class Explainer:
         # 1. Who it is.
         record = find_record(self.ledger, who)
         event = self.opening(record.event) if record.event else None
-        failures = tuple(each for each in self.failures.all() if each.anchor == record.anchor)
+        failures = tuple(self.failures.all(anchor=record.anchor))
         nothing = Explanation(record=record, event=event, recipient=None, failures=failures)
         if event is None:
             return nothing

@@ -405,8 +405,13 @@ class Failures(Protocol):
     def get(self, failure_id: str) -> Failure | None:
         """The one with this id."""
 
-    def all(self) -> Iterator[Failure]:
-        """Every one, oldest first."""
+    def all(
+        self, *, reason: str | None = None, anchor: str | None = None, since: datetime | None = None
+    ) -> Iterator[Failure]:
+        """Every one, oldest first; of one reason or one person, or those since a moment, where that is named.
+
+        Memory holds one at a time.
+        """
 
     def remove(self, failure_id: str) -> None:
         """It was replayed or dismissed. Removing one that is gone is no error."""

@@ -64,16 +64,10 @@ class Replayer:
         """Failures by reason, person, time; oldest first. Raises PermanentError `person-unknown`."""
         anchor = None if choice.user is None else self._anchor(choice.user)
         left = choice.limit
-        for failure in self.failures.all():
+        for failure in self.failures.all(reason=choice.reason, anchor=anchor, since=choice.since):
             if left == 0:
                 return
-            fits = (
-                choice.reason in {None, failure.reason}
-                and anchor in {None, failure.anchor}
-                and choice.message in {None, failure.id}
-                and (choice.since is None or failure.at >= choice.since)
-            )
-            if fits:
+            if choice.message in {None, failure.id}:
                 left = None if left is None else left - 1
                 yield failure
 
@@ -116,7 +110,7 @@ class Replayer:
 
     def _anchor(self, user: str) -> str:
         # A person whose every event failed may have no record yet: then only the ImmutableId can name them.
-        if any(failure.anchor == user for failure in self.failures.all()):
+        if next(iter(self.failures.all(anchor=user)), None) is not None:
             return user
         return find_record(self.ledger, user).anchor
 

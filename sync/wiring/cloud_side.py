@@ -110,20 +110,21 @@ def cloud_from(config: settings.CloudSettings) -> App:
     policy = judging_policy(config)
     cache = None if config.revocation_cache else shared_cache(config)
     revocation = revocation_sources(config, trust, ca_file=config.ca_file, cache=cache, clock=now)
+    blobs = blob_store(config)
     if config.storage is not None:
         connection = config.storage.get_secret_value()
-        ledger = TableLedger.from_connection_string(connection, config.ledger_table)
+        ledger = TableLedger.from_connection_string(connection, config.ledger_table, large=blobs)
         failures = TableFailures.from_connection_string(connection, config.failures_table)
-        history = TableHistory.from_connection_string(connection, config.history_table)
+        history = TableHistory.from_connection_string(connection, config.history_table, large=blobs)
         pace = TablePace.from_connection_string(connection, config.pace_table)
     else:
         url, credential = str(config.storage__tableserviceuri), storage_credential(config)
         ca_file = str(config.ca_file) if config.ca_file else None
-        ledger = TableLedger.from_identity(url, credential, config.ledger_table, ca_file=ca_file)
+        ledger = TableLedger.from_identity(url, credential, config.ledger_table, ca_file=ca_file, large=blobs)
         failures = TableFailures.from_identity(url, credential, config.failures_table, ca_file=ca_file)
-        history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file)
+        history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file, large=blobs)
         pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
-    losses = LossGuard(blobs=blob_store(config), limit=config.loss_guard_people)
+    losses = LossGuard(blobs=blobs, limit=config.loss_guard_people)
     processor = Processor(
         recipients=recipients(config),
         ledger=ledger,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,24 @@ class FailuresContract:
 
         assert seen == [str(number) for number in range(10)]
         assert list(failures.all()) == []
+
+    def test_some_are_chosen_by_reason_person_and_time(self, failures: Failures) -> None:
+        """Each alone and together; the moment itself counts."""
+        hour = timedelta(hours=1)
+        others = [
+            replace(FULL, id="reason", reason="tenant-role"),
+            replace(FULL, id="person", anchor="another"),
+            replace(FULL, id="nobody", anchor=None),
+            replace(FULL, id="early", at=NOW - hour),
+        ]
+        for failure in (*others, replace(FULL, id="full")):
+            failures.add(failure)
+
+        def ids(**choice: Any) -> set[str]:
+            return {failure.id for failure in failures.all(**choice)}
+
+        assert ids(reason="no-recipient") == {"person", "nobody", "early", "full"}
+        assert ids(anchor=FULL.anchor) == {"reason", "early", "full"}
+        assert ids(since=NOW) == {"reason", "person", "nobody", "full"}
+        assert ids(reason="no-recipient", anchor=FULL.anchor, since=NOW.astimezone(timezone(hour))) == {"full"}
+        assert ids(reason="no-such") == set()

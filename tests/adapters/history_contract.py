@@ -63,3 +63,12 @@ class HistoryContract:
         kept = snapshot(1, *(bytes([n]) * 32_768 for n in range(15)))
         history.keep(ANCHOR, kept)
         assert list(history.all(ANCHOR)) == [kept]
+
+    def test_a_snapshot_beyond_any_entity_is_kept_and_goes(self, history: History) -> None:
+        """Thirty of the largest values that a directory holds."""
+        large = [bytes([number]) * 32_768 for number in range(15)]
+        kept = [snapshot(number, *large, blobs=tuple(large)) for number in range(SNAPSHOTS + 2)]
+        for each in kept:
+            history.keep(ANCHOR, each)
+
+        assert list(history.all(ANCHOR)) == kept[:1:-1]

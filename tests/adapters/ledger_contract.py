@@ -150,6 +150,24 @@ class LedgerContract:
         small = ledger.put(Record(anchor=ANCHOR, event="short", version=big.version))
         assert ledger.get(ANCHOR) == small
 
+    def test_a_record_beyond_any_entity_fits_and_shrinks_again(self, ledger: Ledger) -> None:
+        """A person with a thousand values and all that is wrong with them: over 2 MiB, replaced, and short again."""
+        finding = Finding(Code.EXPIRED, Level.REFUSE, "漢字" * 200)
+        judged = Judged(attribute=Attribute.USER_CERTIFICATE, fingerprint="ab" * 32, findings=(finding,) * 2)
+        outcome = Outcome(status=Status.UNCHANGED, at=NOW, judged=(judged,) * 1_000)
+        first = ledger.put(replace(FULL, outcome=outcome))
+        assert ledger.get(ANCHOR) == first
+
+        second = ledger.put(replace(first, event="another"))
+        with pytest.raises(TemporaryError):
+            ledger.put(replace(first, event="too late"))
+
+        assert ledger.get(ANCHOR) == second
+        assert list(ledger.records()) == [second]
+        assert list(ledger.digests()) == [digest(second)]
+        short = ledger.put(Record(anchor=ANCHOR, event="short", version=second.version))
+        assert ledger.get(ANCHOR) == short
+
     def test_anchors_that_look_alike_are_different_people(self, ledger: Ledger) -> None:
         """Base64 counts case, / and +, and none of what stands for them in a key."""
         anchors = ["ab/+", "AB/+", "ab+/", "ab_-", "ab/+=", "ab/+==", "ab.2f.+"]

@@ -8,17 +8,23 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from azure.data.tables import TableClient, UpdateMode
+from azure.storage.blob import ContainerClient
 
+from sync.adapters.blob_store import BlobStore
 from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableHistory, TableLedger, TablePace
 from sync.archive import digest_from_json, record_from_json, record_to_json
 from sync.core.digest import digest, place
-from sync.core.record import Failure, Record
+from sync.core.person import Values
+from sync.core.plan import Managed
+from sync.core.record import Failure, Record, Snapshot
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.ports import SNAPSHOTS
 from tests.adapters.failures_contract import FULL as FAILURE
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.history_contract import HistoryContract
@@ -40,9 +46,9 @@ TableT = TypeVar("TableT", TableLedger, TableFailures, TableHistory, TablePace)
 
 
 @contextmanager
-def a_table(kind: type[TableT], azurite: Azurite) -> Iterator[TableT]:
+def a_table(kind: type[TableT], azurite: Azurite, large: BlobStore | None = None) -> Iterator[TableT]:
     """A new table of this kind until the block ends."""
-    with closing(kind.from_connection_string(azurite.connection_string, a_name())) as made:
+    with closing(kind.from_connection_string(azurite.connection_string, a_name(), large=large)) as made:
         made.create()
         yield made
 
@@ -52,6 +58,15 @@ def ledger(azurite: Azurite) -> Iterator[TableLedger]:
     """A new ledger."""
     with a_table(TableLedger, azurite) as made:
         yield made
+
+
+@pytest.fixture
+def large(azurite: Azurite) -> Iterator[BlobStore]:
+    """A place for what is larger than an entity."""
+    client = ContainerClient.from_connection_string(azurite.connection_string, a_name())
+    with closing(BlobStore(client)) as store:
+        store.create()
+        yield store
 
 
 @pytest.fixture
@@ -77,8 +92,8 @@ class TestLedgerContract(LedgerContract):
     """The ledger's contract on Azurite."""
 
     @pytest.fixture
-    def ledger(self, azurite: Azurite) -> Iterator[TableLedger]:
-        with a_table(TableLedger, azurite) as made:
+    def ledger(self, azurite: Azurite, large: BlobStore) -> Iterator[TableLedger]:
+        with a_table(TableLedger, azurite, large) as made:
             yield made
 
 
@@ -86,8 +101,8 @@ class TestHistoryContract(HistoryContract):
     """The history's contract on Azurite."""
 
     @pytest.fixture
-    def history(self, azurite: Azurite) -> Iterator[TableHistory]:
-        with a_table(TableHistory, azurite) as made:
+    def history(self, azurite: Azurite, large: BlobStore) -> Iterator[TableHistory]:
+        with a_table(TableHistory, azurite, large) as made:
             yield made
 
 
@@ -138,6 +153,35 @@ def test_a_record_may_fill_an_entity_and_not_more(ledger: TableLedger) -> None:
     assert ledger.get(ANCHOR) == full
     refused = code_of(PermanentError, lambda: ledger.put(replace(full, event="x" * MAX_BYTES)))
     assert refused is ErrorCode.EVENT_TOO_LARGE
+
+
+def test_no_blob_is_left_that_no_entity_names(azurite: Azurite, large: BlobStore) -> None:
+    """Not that of a record that was replaced, of a race that was lost, or of a snapshot that went."""
+    big = "x" * (MAX_BYTES + 1)
+    with a_table(TableLedger, azurite, large) as ledger:
+        first = ledger.put(Record(anchor=ANCHOR, event=big))
+        with pytest.raises(TemporaryError):
+            ledger.put(Record(anchor=ANCHOR, event=big))
+        second = ledger.put(replace(first, recipient="another"))
+        assert len(list(large.names("large/"))) == 1
+        ledger.put(replace(second, event=None))
+        assert list(large.names("")) == []
+    with a_table(TableHistory, azurite, large) as history:
+        for number in range(SNAPSHOTS + 2):
+            at = NOW + timedelta(seconds=number)
+            values = Values.of([bytes(MAX_BYTES)])
+            history.keep(ANCHOR, Snapshot(id=f"{at:%Y%m%dT%H%M%S%f}", at=at, values=values, managed=Managed()))
+        assert len(list(large.names("large/"))) == SNAPSHOTS
+
+
+def test_a_blob_that_is_gone_is_looked_for_again(azurite: Azurite, large: BlobStore) -> None:
+    """Somebody replaced the record between the read of the entity and that of its blob."""
+    with a_table(TableLedger, azurite, large) as ledger:
+        ledger.put(Record(anchor=ANCHOR, event="x" * (MAX_BYTES + 1)))
+        for name in list(large.names("")):
+            large.delete(name)
+
+        assert code_of(TemporaryError, lambda: ledger.get(ANCHOR)) is ErrorCode.LEDGER_CONFLICT
 
 
 def test_a_record_that_somebody_deleted_is_a_lost_race(ledger: TableLedger, raw: TableClient) -> None:
@@ -301,6 +345,19 @@ def test_a_failure_removed_during_a_walk_is_left_out(failures: TableFailures) ->
 
     assert first.id in {FAILURE.id, "second"}
     assert list(walk) == []
+
+
+def test_a_failure_of_an_earlier_release_is_chosen_too(azurite: Azurite, failures: TableFailures) -> None:
+    """Its entity says neither reason nor person outside of the JSON."""
+    failures.add(FAILURE)
+    with TableClient.from_connection_string(azurite.connection_string, failures.name) as raw:
+        [entity] = raw.list_entities()
+        older = {name: entity[name] for name in entity if name not in {"reason", "anchor"}}
+        raw.upsert_entity(older, mode=UpdateMode.REPLACE)
+
+    assert list(failures.all(reason=FAILURE.reason, anchor=FAILURE.anchor)) == [FAILURE]
+    assert list(failures.all(reason="tenant-role")) == []
+    assert list(failures.all(anchor="another")) == []
 
 
 def test_a_failure_over_an_entity_is_refused(failures: TableFailures) -> None:

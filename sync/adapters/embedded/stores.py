@@ -94,9 +94,16 @@ class EmbeddedFailures:
         rows = self._database.rows("SELECT failure FROM failures WHERE id = ?", failure_id)
         return failure_from_json(rows[0][0]) if rows else None
 
-    def all(self) -> Iterator[Failure]:
-        for (text,) in self._database.rows("SELECT failure FROM failures ORDER BY at, id"):
-            yield failure_from_json(text)
+    def all(
+        self, *, reason: str | None = None, anchor: str | None = None, since: datetime | None = None
+    ) -> Iterator[Failure]:
+        # First the ids, then one read each, so that memory holds no bodies.
+        query = "SELECT id, at FROM failures WHERE at >= ? ORDER BY at, id"
+        first = since.timestamp() if since else 0.0
+        for failure_id, _ in self._database.rows(query, first):
+            failure = self.get(failure_id)
+            if failure and reason in {None, failure.reason} and anchor in {None, failure.anchor}:
+                yield failure
 
     def remove(self, failure_id: str) -> None:
         with self._database.transaction() as connection:

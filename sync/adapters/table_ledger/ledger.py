@@ -29,12 +29,13 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
-from sync.adapters.table_ledger.table import Table, etag, insist, key, packed, reading, unpacked
+from sync.adapters.table_ledger.table import BLOB, Table, etag, insist, key, reading
 from sync.archive import digest_from_json, digest_to_json, record_from_json, record_to_json
 from sync.azure_errors import service_code, translated
 from sync.core.digest import Digest, digest, place
 from sync.core.record import Record
 from sync.errors import ErrorCode, TemporaryError
+from sync.ports import BlobStore
 
 _SCHEMA: Final = 2
 _MARK: Final = "schema"
@@ -52,32 +53,33 @@ class _Operation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A record's version: the ETag, and which moment and names are stored beside it, so that they are not again."""
+    """A record's version: the ETag; which moment and names are stored beside it, so that they are not again; and the
+    blob that it takes with it when it is replaced."""
 
-    etag: str
-    moment: str
-    names: str
+    etag: str = ""
+    moment: str = ""
+    names: str = ""
+    blob: str = ""
 
     @classmethod
-    def of(cls, etag: str, record: Record) -> _Version:
+    def of(cls, record: Record, entity: Mapping[str, Any]) -> _Version:
         moment = _moment(record.next_change) if record.next_change else ""
-        return cls(etag, moment, hashlib.sha256("\n".join(record.names).encode("utf-8")).hexdigest()[:16])
+        names = hashlib.sha256("\n".join(record.names).encode("utf-8")).hexdigest()[:16]
+        return cls(etag(entity), moment, names, str(entity.get(BLOB) or ""))
 
     @classmethod
     def read(cls, version: str | None) -> _Version:
-        etag, _, rest = (version or "").partition(" ")
-        moment, _, names = rest.partition(" ")
-        return cls(etag, moment, names)
+        return cls(*(version or "").split(" "))
 
     def __str__(self) -> str:
-        return f"{self.etag} {self.moment} {self.names}"
+        return f"{self.etag} {self.moment} {self.names} {self.blob}"
 
 
 class TableLedger(Table):
     """See ports.Ledger, and above."""
 
-    def __init__(self, client: TableClient) -> None:
-        super().__init__(client)
+    def __init__(self, client: TableClient, large: BlobStore | None = None) -> None:
+        super().__init__(client, large)
         # None: not looked yet. False: entities of the first schema may be left.
         self._current: bool | None = None
 
@@ -96,16 +98,16 @@ class TableLedger(Table):
         if entity is None and not current:
             older = self._get(here[:2], key(anchor))
             return self._renew(older) if older is not None else None
-        return _record(entity) if entity is not None else None
+        return self._record(entity) if entity is not None else None
 
     def put(self, record: Record) -> Record:
-        """See ports.Ledger. Raises PermanentError `event-too-large` over MAX_BYTES.
+        """See ports.Ledger. Raises PermanentError `event-too-large` over MAX_BYTES where there is no place for it.
 
         When a first answer is lost, the client's own second try meets its own first one and reports a conflict:
         the message is delivered again and looks again, which costs time and does no harm.
         """
         self._is_current()
-        entity, known = _entity(record), _Version.read(record.version)
+        entity, known = self._entity(record), _Version.read(record.version)
         if record.version is None:
             swap = _Operation("create", entity, {})
         else:
@@ -116,7 +118,7 @@ class TableLedger(Table):
 
     def records(self) -> Iterator[Record]:
         """See ports.Ledger."""
-        return map(_record, self._everybody("", None))
+        return map(self._record, self._everybody("", None))
 
     def digests(self, after: str = "", until: str | None = None) -> Iterator[Digest]:
         """See ports.Ledger."""
@@ -177,7 +179,7 @@ class TableLedger(Table):
 
     def _store(self, record: Record, known: _Version, *swap: _Operation) -> Record:
         """The names, then in one transaction what `swap` says, the record's entity last of it, and its moment."""
-        version = _Version.of("", record)
+        version = _Version.of(record, swap[-1].entity)
         operations = [*swap]
         if version.moment and version.moment != known.moment:
             operations.append(_Operation("upsert", _moment_entity(record, version.moment), {}))
@@ -192,9 +194,11 @@ class TableLedger(Table):
                 no_race = missing and (record.version is None or service_code(error) == "TableNotFound")
                 if no_race or error.status_code not in _LOST:
                     raise
+                self._drop(version.blob)
                 raise TemporaryError(
                     ErrorCode.LEDGER_CONFLICT, f"somebody else has just stored {record.anchor}"
                 ) from error
+        self._drop(known.blob)
         return replace(record, version=str(replace(version, etag=str(answers[len(swap) - 1]["etag"]))))
 
     def _commit(self, operations: Sequence[_Operation]) -> Sequence[Mapping[str, Any]]:
@@ -237,17 +241,21 @@ class TableLedger(Table):
     def _renew(self, older: Mapping[str, Any]) -> Record:
         """Store an entity of the first schema as one of ours, and take it away, in one transaction."""
         with reading(older):
-            record = record_from_json(unpacked(older), etag(older))
+            record = record_from_json(self._unpacked(older), etag(older))
         keys = {"PartitionKey": older["PartitionKey"], "RowKey": older["RowKey"]}
         gone = _Operation("delete", keys, {"etag": etag(older), "match_condition": _OURS})
-        return self._store(record, _Version("", "", ""), gone, _Operation("create", _entity(record), {}))
+        return self._store(record, _Version(), gone, _Operation("create", self._entity(record), {}))
 
+    def _entity(self, record: Record) -> dict[str, Any]:
+        here = place(record.anchor)
+        text = digest_to_json(digest(record)).decode("utf-8")
+        own = {"anchor": record.anchor, "digest": text}
+        return self._packed(here[:2], here, record_to_json(record), _SCHEMA) | own
 
-def _entity(record: Record) -> dict[str, Any]:
-    here = place(record.anchor)
-    text = digest_to_json(digest(record)).decode("utf-8")
-    own = {"anchor": record.anchor, "digest": text}
-    return packed(here[:2], here, record_to_json(record), _SCHEMA) | own
+    def _record(self, entity: Mapping[str, Any]) -> Record:
+        with reading(entity):
+            record = record_from_json(self._unpacked(entity, _SCHEMA), "")
+        return replace(record, version=str(_Version.of(record, entity)))
 
 
 def _moment_entity(record: Record, moment: str) -> dict[str, Any]:
@@ -269,12 +277,6 @@ def _name_key(folded: str) -> tuple[str, str]:
     """Partition and beginning of the row under which a name lies."""
     mark = hashlib.sha256(folded.encode("utf-8")).hexdigest()
     return f"n{mark[:2]}", mark
-
-
-def _record(entity: Mapping[str, Any]) -> Record:
-    with reading(entity):
-        record = record_from_json(unpacked(entity, _SCHEMA), "")
-    return replace(record, version=str(_Version.of(etag(entity), record)))
 
 
 def _digest(entity: Mapping[str, Any]) -> Digest:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 from azure.data.tables import UpdateMode
 
-from sync.adapters.table_ledger.table import Table, etag, key, packed, reading, unpacked
+from sync.adapters.table_ledger.table import BLOB, Table, etag, key, reading
 from sync.archive import failure_from_json, failure_to_json, snapshot_from_json, snapshot_to_json
 from sync.azure_errors import translated
 from sync.core.digest import place
@@ -32,14 +32,15 @@ class TableHistory(Table):
         """See ports.History. Raises PermanentError `event-too-large` over MAX_BYTES."""
         partition, row = place(anchor)[:2], key(anchor)
         with translated(self._service):
-            entity = packed(partition, f"{row}.{snapshot.id}", snapshot_to_json(snapshot))
+            entity = self._packed(partition, f"{row}.{snapshot.id}", snapshot_to_json(snapshot))
             self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
-            for surplus in self._rows(anchor, ["RowKey"])[SNAPSHOTS:]:
+            for surplus in self._rows(anchor, ["RowKey", BLOB])[SNAPSHOTS:]:
                 self._client.delete_entity(partition, str(surplus["RowKey"]))
+                self._drop(str(surplus.get(BLOB) or ""))
 
     def all(self, anchor: str) -> Sequence[Snapshot]:
         """See ports.History."""
-        return [_snapshot(entity) for entity in self._rows(anchor)]
+        return [self._snapshot(entity) for entity in self._rows(anchor)]
 
     def _rows(self, anchor: str, select: list[str] | None = None) -> list[Mapping[str, Any]]:
         partition, row = place(anchor)[:2], key(anchor)
@@ -49,6 +50,10 @@ class TableHistory(Table):
         with translated(self._service):
             found = list(self._client.query_entities(query, parameters=keys, select=select))
         return sorted(found, key=lambda entity: str(entity["RowKey"]), reverse=True)
+
+    def _snapshot(self, entity: Mapping[str, Any]) -> Snapshot:
+        with reading(entity):
+            return snapshot_from_json(self._unpacked(entity))
 
 
 class TablePace(Table):
@@ -72,26 +77,37 @@ class TableFailures(Table):
 
     def add(self, failure: Failure) -> None:
         """See ports.Failures. Raises PermanentError `event-too-large` over MAX_BYTES."""
-        entity = packed(_FAILURES, key(failure.id), failure_to_json(failure))
-        entity["at"] = failure.at.astimezone(UTC).isoformat(timespec="microseconds")
+        entity = self._packed(_FAILURES, key(failure.id), failure_to_json(failure))
+        entity |= {"at": _at(failure.at), "reason": failure.reason, "anchor": failure.anchor}
         with translated(self._service):
             self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
 
     def get(self, failure_id: str) -> Failure | None:
         """See ports.Failures."""
         entity = self._get(_FAILURES, key(failure_id))
-        return _failure(entity) if entity is not None else None
+        return self._failure(entity) if entity is not None else None
 
-    def all(self) -> Iterator[Failure]:
-        """See ports.Failures: a light walk over the times, then one read each, so that memory holds no bodies."""
-        times = sorted(
+    def all(
+        self, *, reason: str | None = None, anchor: str | None = None, since: datetime | None = None
+    ) -> Iterator[Failure]:
+        """See ports.Failures: a light walk, then one read each, so that memory holds no bodies."""
+        first = _at(since) if since else ""
+        light = self._walk("PartitionKey eq @all", ["at", "reason", "anchor", "RowKey"], all=_FAILURES)
+        # An entity of an earlier release says neither reason nor anchor: that one is read to see.
+        chosen = sorted(
             (str(entity.get("at")), str(entity["RowKey"]))
-            for entity in self._walk("PartitionKey eq @all", ["at", "RowKey"], all=_FAILURES)
+            for entity in light
+            if _may_be(entity.get("reason"), reason)
+            and _may_be(entity.get("anchor"), anchor)
+            and str(entity.get("at")) >= first
         )
-        for _, row in times:
+        for _, row in chosen:
             # It may have been removed since the walk.
-            if (entity := self._get(_FAILURES, row)) is not None:
-                yield _failure(entity)
+            if (entity := self._get(_FAILURES, row)) is None:
+                continue
+            failure = self._failure(entity)
+            if reason in {None, failure.reason} and anchor in {None, failure.anchor}:
+                yield failure
 
     def remove(self, failure_id: str) -> None:
         """See ports.Failures."""
@@ -99,12 +115,14 @@ class TableFailures(Table):
             # The client takes a 404 for success here.
             self._client.delete_entity(_FAILURES, key(failure_id))
 
+    def _failure(self, entity: Mapping[str, Any]) -> Failure:
+        with reading(entity):
+            return failure_from_json(self._unpacked(entity))
 
-def _snapshot(entity: Mapping[str, Any]) -> Snapshot:
-    with reading(entity):
-        return snapshot_from_json(unpacked(entity))
+
+def _at(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _failure(entity: Mapping[str, Any]) -> Failure:
-    with reading(entity):
-        return failure_from_json(unpacked(entity))
+def _may_be(told: object, wanted: str | None) -> bool:
+    return wanted is None or told is None or told == wanted

@@ -1,6 +1,8 @@
 """What ledger, history, pace and failures share: a table, and how any JSON lies in its entities.
 
-Azure takes 64 KiB a property and 1 MiB an entity, so the JSON lies in as many binary properties as it needs.
+Azure takes 64 KiB a property and 1 MiB an entity, so the JSON lies in as many binary properties as it needs; what is
+larger than an entity lies in a blob that the entity names. A blob is never written twice: whoever stores an entity in
+the place of another deletes the other's blob afterwards. A process killed in between leaves a blob that nobody names.
 Source: "Understanding the Table service data model", Azure Storage REST reference.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,42 +21,55 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
 from sync.azure_errors import Service, service_code, translated
-from sync.errors import ErrorCode, PermanentError
+from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.ports import BlobStore
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 MAX_BYTES: Final = 15 * 65_536
-"""Of one record or failure as JSON: fifteen full properties leave room in the entity's 1 MiB for names and keys."""
+"""Of one entity, as JSON: fifteen full properties leave room in the entity's 1 MiB for names and keys."""
 
 _SERVICE: Final = Service(name="the table", unavailable=ErrorCode.LEDGER_UNAVAILABLE, refused=ErrorCode.LEDGER_REFUSED)
 _PROPERTY_BYTES: Final = 65_536
+BLOB: Final = "blob"
+"""The property that names the blob of what is larger than an entity."""
 
 
 class Table:
     """What ledger and failures share: how one logs in to a table, makes it and walks it."""
 
-    def __init__(self, client: TableClient) -> None:
-        """Use a client; `from_identity` and `from_connection_string` make one with bounded retries."""
+    def __init__(self, client: TableClient, large: BlobStore | None = None) -> None:
+        """Use a client; `from_identity` and `from_connection_string` make one with bounded retries.
+
+        What is larger than an entity goes to `large`; without it such a thing is refused.
+        """
         self._client = client
+        self._large = large
         self._service = replace(_SERVICE, name=f"the table {client.table_name} of {client.account_name}")
 
     @classmethod
     def from_identity(
-        cls, account_url: str, credential: TokenCredential, table: str, *, ca_file: str | None = None
+        cls,
+        account_url: str,
+        credential: TokenCredential,
+        table: str,
+        *,
+        ca_file: str | None = None,
+        large: BlobStore | None = None,
     ) -> Self:
         """Log in with an Entra token. `ca_file` (PEM) replaces the public authorities, behind an inspecting proxy.
 
         Raises PermanentError `settings-invalid`.
         """
         with translated(_SERVICE):
-            return cls(TableClient(account_url, table, credential=credential, **_options(ca_file)))
+            return cls(TableClient(account_url, table, credential=credential, **_options(ca_file)), large)
 
     @classmethod
-    def from_connection_string(cls, connection_string: str, table: str) -> Self:
+    def from_connection_string(cls, connection_string: str, table: str, *, large: BlobStore | None = None) -> Self:
         """Log in with the account's key or a shared access signature. Raises PermanentError `settings-invalid`."""
         with translated(_SERVICE):
-            return cls(TableClient.from_connection_string(connection_string, table, **_options(None)))
+            return cls(TableClient.from_connection_string(connection_string, table, **_options(None)), large)
 
     @property
     def name(self) -> str:
@@ -104,6 +120,42 @@ class Table:
             entity, mode=UpdateMode.REPLACE, etag=version, match_condition=MatchConditions.IfNotModified
         )
 
+    def _packed(self, partition: str, row: str, text: bytes, schema: int = 1) -> dict[str, Any]:
+        """An entity that holds `text`, or the name of the blob in which it was laid for that.
+
+        Raises PermanentError `event-too-large` over MAX_BYTES where there is no place for it.
+        """
+        entity: dict[str, Any] = {"PartitionKey": partition, "RowKey": row, "schema": schema}
+        if len(text) <= MAX_BYTES:
+            parts = [text[start : start + _PROPERTY_BYTES] for start in range(0, len(text), _PROPERTY_BYTES)]
+            return entity | {f"record{number}": part for number, part in enumerate(parts)}
+        if self._large is None:
+            raise PermanentError(
+                ErrorCode.EVENT_TOO_LARGE, f"{len(text)} bytes to keep of {row}; a table takes {MAX_BYTES}"
+            )
+        name = f"large/{self.name}/{partition}/{uuid.uuid4()}.json"
+        self._large.put(name, text, version=None)
+        return entity | {BLOB: name}
+
+    def _unpacked(self, entity: Mapping[str, Any], schema: int = 1) -> bytes:
+        """The text of an entity. Raises PermanentError `ledger-malformed` for another schema, TemporaryError
+        `ledger-conflict` when its blob is gone."""
+        insist(entity, schema)
+        if (name := entity.get(BLOB)) is not None:
+            blob = self._large.get(str(name)) if self._large else None
+            if blob is None:
+                raise TemporaryError(ErrorCode.LEDGER_CONFLICT, f"{name} was replaced while it was read")
+            return blob.content
+        parts: list[bytes] = []
+        while isinstance(part := entity.get(f"record{len(parts)}"), bytes):
+            parts.append(part)
+        return b"".join(parts)
+
+    def _drop(self, blob: str) -> None:
+        """Delete a blob that no entity names any more, if it is one."""
+        if blob and self._large is not None:
+            self._large.delete(blob)
+
 
 def _options(ca_file: str | None) -> dict[str, Any]:
     return {
@@ -125,26 +177,6 @@ def key(text: str) -> str:
     """
     escaped = re.sub(r"[^A-Za-z0-9=+/]", lambda match: f".{ord(match[0]):x}.", text)
     return escaped.replace("+", "-").replace("/", "_")
-
-
-def packed(partition: str, row: str, text: bytes, schema: int = 1) -> dict[str, Any]:
-    """An entity that holds `text`. Raises PermanentError `event-too-large` over MAX_BYTES."""
-    if len(text) > MAX_BYTES:
-        raise PermanentError(
-            ErrorCode.EVENT_TOO_LARGE, f"{len(text)} bytes to keep of {row}; a table takes {MAX_BYTES}"
-        )
-    parts = [text[start : start + _PROPERTY_BYTES] for start in range(0, len(text), _PROPERTY_BYTES)]
-    properties = {f"record{number}": part for number, part in enumerate(parts)}
-    return {"PartitionKey": partition, "RowKey": row, "schema": schema, **properties}
-
-
-def unpacked(entity: Mapping[str, Any], schema: int = 1) -> bytes:
-    """The text of an entity. Raises PermanentError `ledger-malformed` for another schema."""
-    insist(entity, schema)
-    parts: list[bytes] = []
-    while isinstance(part := entity.get(f"record{len(parts)}"), bytes):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def insist(entity: Mapping[str, Any], schema: int) -> None:
