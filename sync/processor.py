@@ -20,13 +20,13 @@ from typing import TypedDict
 
 from sync import __version__
 from sync.core.decision import Decision, decide
-from sync.core.digest import basis, values_digest
+from sync.core.digest import basis
 from sync.core.event import Cause, Event
 from sync.core.judgement import Context
 from sync.core.person import Attribute, Person, Values, fingerprint
 from sync.core.plan import Managed, Plan
 from sync.core.rate import Rate
-from sync.core.recipient import Recipient
+from sync.core.recipient import Recipient, appearance
 from sync.core.record import Outcome, Record, Snapshot, Status
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.ports import History, Ledger, Pace, Recipients
@@ -53,6 +53,7 @@ class _Judgement(TypedDict):
     desired: str | None
     next_change: datetime | None
     basis: str
+    certificates: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ class Processor:
         examined = self.examine(event, record)
         recipient, decision = examined.recipient, examined.decision
         outcome = partial(self._outcome, event, unverified=recipient is not None and recipient.unverified)
-        record = replace(record.told(event, body), claimed_until=None, **self._judged_by(decision))
+        record = replace(record.told(event, body), claimed_until=None, **self._judged_by(recipient, decision))
         if recipient is None or decision is None:
             if not event.person.deleted:
                 raise TemporaryError(ErrorCode.NO_RECIPIENT, f"no recipient answers to the addresses of {anchor}")
@@ -150,7 +151,7 @@ class Processor:
         except SyncError as error:
             if error.code is ErrorCode.ON_PREMISES_MASTERED:
                 # An ordinary answer, not a failure: nothing was written, so nothing more is ours than before.
-                given_up = replace(record, managed=before, desired=None, claimed_until=None)
+                given_up = replace(record, managed=before, desired=appearance(recipient), claimed_until=None)
                 return self._record(given_up, outcome(Status.MANAGED_ON_PREMISES, decision))
             self.ledger.put(replace(record, claimed_until=None))
             raise
@@ -176,12 +177,15 @@ class Processor:
             try_synchronised=self.try_synchronised,
         )
 
-    def _judged_by(self, decision: Decision | None) -> _Judgement:
-        ours = decision is not None and decision.ours_to_write
+    def _judged_by(self, recipient: Recipient | None, decision: Decision | None) -> _Judgement:
+        wanted = recipient
+        if recipient is not None and decision is not None and decision.ours_to_write:
+            wanted = replace(recipient, values=decision.plan.after)
         return _Judgement(
-            desired=values_digest(decision.plan.after) if decision and ours else None,
+            desired=appearance(wanted) if wanted is not None else None,
             next_change=decision.next_change if decision else None,
             basis=self.basis(),
+            certificates=decision.marks if decision else (),
         )
 
     def _insist_on_no_alarm(self, anchor: str, decision: Decision) -> None:

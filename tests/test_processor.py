@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from sync.core.digest import values_digest
+from sync.core.certificate import Certificate
 from sync.core.findings import Code
 from sync.core.identity import Watermark
 from sync.core.person import Values, fingerprint
 from sync.core.plan import Managed
-from sync.core.recipient import Recipient
+from sync.core.recipient import Recipient, appearance
 from sync.core.record import Outcome, Record, Status
+from sync.core.revoked import mark
 from sync.errors import ErrorCode, PermanentError
 from sync.processor import CLAIM
 from tests.mill import DAY
@@ -55,7 +56,9 @@ def test_what_reconciliation_compares_is_remembered(office: Office) -> None:
     record = office.record("alice")
 
     assert (record.state_hash, record.deleted, record.names) == (alice.state_hash, False, ("alice@corp.example",))
-    assert record.desired == values_digest(office.held("alice")) != values_digest(Values())
+    assert record.desired == appearance(office.mailbox("alice", certificate)) != appearance(office.mailbox("alice"))
+    assert record.certificates == (mark(Certificate.parse(certificate.der)),)
+    assert record.source == "urn:smime-sync:agent:corp.example"
     assert record.next_change is not None
     assert office.now < record.next_change <= office.now + 90 * DAY
     assert record.basis == office.processor.basis()
@@ -64,15 +67,15 @@ def test_what_reconciliation_compares_is_remembered(office: Office) -> None:
     office.process(person("alice", certificate, deleted=True))
     record = office.record("alice")
     assert record.deleted
-    assert record.desired == values_digest(Values())
-    assert record.next_change is None
+    assert record.desired == appearance(office.mailbox("alice"))
+    assert (record.next_change, record.certificates) == (None, ())
 
 
-def test_what_is_not_ours_to_write_is_not_desired(office: Office) -> None:
-    """Reconciliation must not call it drift."""
-    office.mailbox("rupert", directory_synchronised=True)
+def test_what_is_not_ours_to_write_is_to_look_as_it_does(office: Office) -> None:
+    """Reconciliation looks again when its owner, its addresses or its values are others."""
+    rupert = office.mailbox("rupert", directory_synchronised=True)
     office.process(person("rupert", office.issue("rupert")))
-    assert office.record("rupert").desired is None
+    assert office.record("rupert").desired == appearance(rupert)
 
 
 def test_a_failed_event_is_remembered_with_its_state(office: Office) -> None:

@@ -13,6 +13,7 @@ from sync.core.person import Attribute, Person, Values, fingerprint
 from sync.core.plan import Managed, Plan, plan, plan_back
 from sync.core.recipient import Owner, Recipient
 from sync.core.record import Judged, Snapshot
+from sync.core.revoked import mark
 from sync.core.selection import Selection, select, spared
 
 
@@ -21,7 +22,7 @@ class Decision:
     """What should be written to whom, and the reason for each value.
 
     `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole. At
-    `next_change` (UTC) time alone may make it another decision.
+    `next_change` (UTC) time alone may make it another decision. `marks` name what is published (core.revoked).
     """
 
     owner: Owner
@@ -31,6 +32,7 @@ class Decision:
     policy: str = ""
     findings: tuple[Finding, ...] = ()
     next_change: datetime | None = None
+    marks: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -79,6 +81,15 @@ def decide(
         policy=context.policy.label,
         findings=selection.findings,
         next_change=None if withdraw else next_change(selection.verdicts, here),
+        marks=tuple(
+            sorted(
+                {
+                    mark(each.certificate)
+                    for each in selection.verdicts
+                    if each.certificate and any(_published(each, selected))
+                }
+            )
+        ),
     )
 
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sync.core.identity import Watermark
-from sync.core.person import Attribute, Values, fingerprint
 from sync.core.record import Record, Status
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ class Digest:
     holding: bool = False
     next_change: datetime | None = None
     basis: str | None = None
+    certificates: tuple[str, ...] = ()
+    source: str | None = None
 
 
 def digest(record: Record) -> Digest:
@@ -63,13 +64,9 @@ def digest(record: Record) -> Digest:
         holding=bool(record.managed),
         next_change=record.next_change,
         basis=record.basis,
+        certificates=record.certificates,
+        source=record.source,
     )
-
-
-def values_digest(values: Values) -> str:
-    """SHA-256 over what a recipient holds or should hold: the same values, the same digest."""
-    marks = ("\n".join(fingerprint(value) for value in values[attribute]) for attribute in Attribute)
-    return hashlib.sha256("\n\n".join(marks).encode("ascii")).hexdigest()
 
 
 def basis(context: Context, *, release: str, withdraw_disabled: bool = False, try_synchronised: bool = False) -> str:

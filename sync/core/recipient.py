@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sync.core.person import Values
+from sync.core.person import Values, fingerprint
 
 
 class RecipientKind(StrEnum):
@@ -48,3 +49,22 @@ class Recipient:
         if not self.directory_synchronised:
             return Owner.CLOUD
         return Owner.CLOUD_MANAGED if self.cloud_managed else Owner.ON_PREMISES
+
+
+def appearance(recipient: Recipient) -> str:
+    """SHA-256 over all of a recipient that decides: addresses, kind, owner and what it holds.
+
+    Which address is the primary one counts; in which order the others come does not.
+    """
+    told = [
+        recipient.id.casefold(),
+        recipient.kind,
+        recipient.owner,
+        *recipient.addresses[:1],
+        *sorted(recipient.addresses[1:]),
+        "",
+        *map(fingerprint, recipient.values.user_certificate),
+        "",
+        *map(fingerprint, recipient.values.user_smime_certificate),
+    ]
+    return hashlib.sha256("\n".join(told).encode("utf-8")).hexdigest()

@@ -92,9 +92,9 @@ class Record:
     the record is not stored yet.
 
     Of the last event: `state_hash` is its person's, `names` their addresses and UPN, folded, `deleted` whether they
-    have left. Of the last decision: `desired` is the digest of the values that the recipient should hold (None where
-    they are not ours to write), `next_change` when time alone may make it another one (UTC), `basis` what it was judged
-    on. See core.digest.
+    have left, `source` the agent that told it. Of the last decision: `desired` is how the recipient should look
+    (core.recipient.appearance), `certificates` are the marks of what is published of theirs (core.revoked),
+    `next_change` is when time alone may make it another one (UTC), `basis` what it was judged on. See core.digest.
     """
 
     anchor: str
@@ -111,6 +111,8 @@ class Record:
     desired: str | None = None
     next_change: datetime | None = None
     basis: str | None = None
+    certificates: tuple[str, ...] = ()
+    source: str | None = None
     version: str | None = None
 
     def told(self, event: Event, body: str) -> Record:
@@ -122,6 +124,7 @@ class Record:
             state_hash=event.person.state_hash,
             names=tuple(sorted(address.casefold() for address in event.person.addresses)),
             deleted=event.person.deleted,
+            source=event.source,
         )
 
 

@@ -9,10 +9,9 @@ from types import MappingProxyType
 import pytest
 
 from sync.core.context import Context
-from sync.core.digest import Digest, basis, digest, place, values_digest
+from sync.core.digest import Digest, basis, digest, place
 from sync.core.findings import Code, Level
 from sync.core.path import TrustStore
-from sync.core.person import Values
 from sync.core.policy import PRIVATE_CA, PUBLIC_SBR, Revocation
 from sync.core.record import Record
 from tests.mill import NOW, Mill
@@ -34,13 +33,6 @@ def test_a_digest_takes_every_field_of_its_record_by_name() -> None:
     assert ours <= {each.name for each in fields(Record)}
     record = Record(anchor="a", state_hash="s", deleted=True, recipient="r", desired="d", next_change=NOW, basis="b")
     assert {name: getattr(digest(record), name) for name in ours} == {name: getattr(record, name) for name in ours}
-
-
-def test_the_same_values_have_the_same_digest_whatever_their_order() -> None:
-    """And a value in the other attribute is another state."""
-    assert values_digest(Values.of([b"1", b"2"])) == values_digest(Values.of([b"2", b"1", b"2"]))
-    others = [Values(), Values.of([b"1"]), Values.of([], [b"1"]), Values.of([b"1"], [b"1"]), Values.of([b"1", b"2"])]
-    assert len({values_digest(each) for each in others}) == len(others)
 
 
 def test_time_and_addresses_are_no_part_of_the_basis(trust: TrustStore) -> None:
