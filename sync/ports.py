@@ -356,7 +356,7 @@ class Ledger(Protocol):
         """
 
     def named(self, name: str) -> Sequence[str]:
-        """The anchors of whoever had this address or UPN in their last event, case aside."""
+        """The anchors of whoever had this address or UPN in their last event, or this recipient; case aside."""
 
 
 class History(Protocol):

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import TypedDict
 
 from sync import __version__
@@ -40,11 +41,15 @@ CLAIM = timedelta(seconds=90)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """Steps 1 to 3 of an event: what is remembered, what is there, and what was decided. Nothing was touched."""
+    """Steps 1 to 3 of an event: what is remembered, what is there, and what was decided. Nothing was touched.
+
+    `others` are the records of other people of the same recipient, where they mattered.
+    """
 
     record: Record
     recipient: Recipient | None
     decision: Decision | None
+    others: tuple[Record, ...] = ()
 
 
 class _Judgement(TypedDict):
@@ -94,7 +99,8 @@ class Processor:
         context = self.judging(self.now())
         if self.consult is not None:
             context = self.consult(context, person)
-        decision = decide(
+        deciding = partial(
+            decide,
             person=person,
             recipient=recipient,
             managed=record.managed,
@@ -103,7 +109,17 @@ class Processor:
             try_synchronised=self.try_synchronised,
             held=self._held(record),
         )
+        decision = deciding()
+        if decision.plan.contested and (others := self._others(record, recipient)):
+            decision = deciding(shared=reduce(or_, (other.managed for other in others)))
+            return Examined(record=record, recipient=recipient, decision=decision, others=others)
         return Examined(record=record, recipient=recipient, decision=decision)
+
+    def _others(self, record: Record, recipient: Recipient) -> tuple[Record, ...]:
+        """The records of other people whose recipient this is."""
+        anchors = (anchor for anchor in self.ledger.named(recipient.id) if anchor != record.anchor)
+        found = (self.ledger.get(anchor) for anchor in anchors)
+        return tuple(other for other in found if other is not None and other.recipient == recipient.id)
 
     def handle(self, event: Event, body: str) -> Outcome:
         """Handle one event; `body` is it as it was received. Raises TemporaryError, PermanentError."""
@@ -112,12 +128,13 @@ class Processor:
         record = self.ledger.get(anchor) or Record(anchor=anchor)
         if record.watermark is not None and event.watermark < record.watermark:
             return self._outcome(event, Status.SUPERSEDED)
-        if record.claimed_until is not None and (left := record.claimed_until - self.now()) > timedelta(0):
-            raise TemporaryError(ErrorCode.CLAIMED, f"another processor writes for {anchor}", retry_after=left)
+        self._insist_on_no_claim(record)
 
         # 2. and 3. Read the recipient, decide.
         examined = self.examine(event, record)
         recipient, decision = examined.recipient, examined.decision
+        for other in examined.others:
+            self._insist_on_no_claim(other)
         outcome = partial(self._outcome, event, unverified=recipient is not None and recipient.unverified)
         record = replace(record.told(event, body), claimed_until=None, **self._judged_by(recipient, decision))
         if recipient is None or decision is None:
@@ -187,6 +204,10 @@ class Processor:
             basis=self.basis(),
             certificates=decision.marks if decision else (),
         )
+
+    def _insist_on_no_claim(self, record: Record) -> None:
+        if record.claimed_until is not None and (left := record.claimed_until - self.now()) > timedelta(0):
+            raise TemporaryError(ErrorCode.CLAIMED, f"another processor writes for {record.anchor}", retry_after=left)
 
     def _insist_on_no_alarm(self, anchor: str, decision: Decision) -> None:
         if decision.loses_last and self.admits is not None and not self.admits(anchor, self.now()):

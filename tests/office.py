@@ -63,7 +63,7 @@ class Faulty:
     """The tenant, with a fault before or after the write. A real adapter does the work."""
 
     inner: Recipients
-    before_write: SyncError | Exception | None = None
+    before_write: BaseException | None = None
     after_write: SyncError | Exception | None = None
     reads: Values | None = None
     writes: int = 0
@@ -99,6 +99,9 @@ class Crash:
         if self.puts >= self.at:
             raise KeyboardInterrupt
         return self.inner.put(record)
+
+    def named(self, name: str) -> Sequence[str]:
+        return self.inner.named(name)
 
     def records(self) -> None:
         raise AssertionError

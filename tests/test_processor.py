@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
 from sync.core.certificate import Certificate
+from sync.core.context import Context
 from sync.core.findings import Code
 from sync.core.identity import Watermark
-from sync.core.person import Values, fingerprint
+from sync.core.person import Person, Values, fingerprint
 from sync.core.plan import Managed
+from sync.core.policy import PRIVATE_CA
 from sync.core.recipient import Recipient, appearance
 from sync.core.record import Outcome, Record, Status
 from sync.core.revoked import mark
 from sync.errors import ErrorCode, PermanentError
 from sync.processor import CLAIM
 from tests.mill import DAY
-from tests.office import Crash, Faulty, Office, person
+from tests.office import Crash, Faulty, Office, anchor, person
 
 
 @pytest.fixture
 def office() -> Office:
     return Office()
+
+
+def overlapping(office: Office) -> Callable[[datetime], Context]:
+    """A policy by which a predecessor stays for long."""
+    return lambda moment: Context(
+        now=moment, trust=office.trust, policy=replace(PRIVATE_CA, overlap=timedelta(days=365))
+    )
 
 
 def codes(outcome: Outcome) -> set[Code]:
@@ -144,6 +154,108 @@ def test_a_deleted_person_loses_what_we_published(office: Office) -> None:
 def test_a_deleted_person_without_a_mailbox_is_gone(office: Office) -> None:
     """Nothing to wait for."""
     assert office.process(person("peggy", deleted=True)).status is Status.GONE
+
+
+class TestMadeAnew:
+    """Somebody is deleted and made anew, or two accounts have one mailbox: another anchor, the same mailbox."""
+
+    @staticmethod
+    def anew(old: Person) -> Person:
+        """The same person under another anchor."""
+        return replace(old, anchor=anchor("made anew"))
+
+    def test_the_new_account_comes_first(self, office: Office) -> None:
+        """The deletion of the old one takes nothing that the new one has too; what it has not, goes."""
+        office.mailbox("alice")
+        kept, dropped = office.issue("alice"), office.issue("alice", not_before=office.now - 90 * DAY)
+        both = office.receiving(judging=overlapping(office))
+        alice = person("alice", kept, dropped)
+        both.process(office.message(alice))
+        assert office.held("alice") == Values.of([kept.der, dropped.der])
+
+        assert both.process(office.message(self.anew(person("alice", kept)))).status is Status.UNCHANGED
+        outcome = both.process(office.message(replace(alice, deleted=True)))
+
+        assert office.held("alice") == Values.of([kept.der])
+        assert outcome.withdrawn == (dropped.fingerprint,)
+        assert office.record("alice").managed == Managed()
+        assert office.record("made anew").managed == Managed(frozenset({kept.fingerprint}))
+
+    def test_the_deletion_comes_first(self, office: Office) -> None:
+        """The new account publishes anew."""
+        office.mailbox("alice")
+        certificate = office.issue("alice")
+        alice = person("alice", certificate)
+        office.process(alice)
+
+        office.process(replace(alice, deleted=True))
+        assert office.held("alice") == Values()
+        office.process(self.anew(alice))
+
+        assert office.held("alice") == Values.of([certificate.der])
+        assert office.record("made anew").managed == Managed(frozenset({certificate.fingerprint}))
+
+    @pytest.mark.parametrize("first", ["alice", "made anew"])
+    def test_when_both_have_left_nothing_is_left(self, office: Office, first: str) -> None:
+        """It was ours throughout, for whomever; a foreign value stays."""
+        foreign = office.issue("alice", not_before=office.now - 90 * DAY)
+        office.mailbox("alice", foreign)
+        certificate = office.issue("alice")
+        people = {"alice": person("alice", certificate), "made anew": self.anew(person("alice", certificate))}
+        for each in people.values():
+            office.process(each)
+
+        for name in sorted(people, key=lambda name: name != first):
+            assert office.held("alice") == Values.of([foreign.der, certificate.der])
+            office.process(replace(people[name], deleted=True))
+
+        assert office.held("alice") == Values.of([foreign.der])
+
+    def test_a_certificate_of_its_own_stays_beside(self, office: Office) -> None:
+        """While both accounts live neither takes the other's, however often they are handled."""
+        office.mailbox("alice")
+        one, other = office.issue("alice"), office.issue("alice")
+        people = [person("alice", one), self.anew(person("alice", other))]
+        for _ in range(2):
+            for each in people:
+                office.process(each)
+
+        assert office.held("alice") == Values.of([one.der, other.der])
+        office.process(replace(people[0], deleted=True))
+        assert office.held("alice") == Values.of([other.der])
+
+    def test_a_deletion_that_waits_for_replay_takes_nothing_later(self, office: Office) -> None:
+        """It failed before the new account came, and is replayed long after."""
+        office.mailbox("alice")
+        certificate = office.issue("alice")
+        alice = person("alice", certificate)
+        office.process(alice)
+        deletion = office.message(replace(alice, deleted=True))
+        fault = PermanentError(ErrorCode.TENANT_ROLE, "403")
+        office.receiving(recipients=Faulty(office.recipients, before_write=fault)).process(deletion)
+
+        office.process(self.anew(alice))
+        office.receiver.process(deletion)
+
+        assert office.held("alice") == Values.of([certificate.der])
+
+    def test_one_waits_while_the_other_is_written(self, office: Office) -> None:
+        """One writer of a mailbox, whoever it is written for: the new account must not rely on what is just going."""
+        office.mailbox("alice")
+        certificate = office.issue("alice")
+        alice = person("alice", certificate)
+        office.process(alice)
+        deletion = office.message(replace(alice, deleted=True))
+        with pytest.raises(KeyboardInterrupt):
+            office.receiving(recipients=Faulty(office.recipients, before_write=KeyboardInterrupt())).process(deletion)
+
+        waiting = office.process(self.anew(alice))
+        assert (waiting.status, waiting.reason) == (Status.DEFERRED, ErrorCode.CLAIMED)
+
+        office.pass_time(CLAIM)
+        office.receiver.process(deletion)
+        office.drain()
+        assert office.held("alice") == Values.of([certificate.der])
 
 
 def test_a_disabled_account_is_not_a_leaver(office: Office) -> None:

@@ -10,7 +10,7 @@ from sync.core.findings import Finding
 from sync.core.judgement import Context, Verdict, judge
 from sync.core.moments import next_change
 from sync.core.person import Attribute, Person, Values, fingerprint
-from sync.core.plan import Managed, Plan, plan, plan_back
+from sync.core.plan import NOTHING, Managed, Plan, plan, plan_back
 from sync.core.recipient import Owner, Recipient
 from sync.core.record import Judged, Snapshot
 from sync.core.revoked import mark
@@ -51,11 +51,13 @@ def decide(
     recipient: Recipient,
     managed: Managed,
     context: Context,
+    shared: Managed = NOTHING,
     withdraw: bool = False,
     try_synchronised: bool = False,
     held: Snapshot | None = None,
 ) -> Decision:
     """Decide for one person and their recipient; `withdraw` selects nothing, whatever the certificates are worth.
+    `shared` is what we published on the same recipient for other people: see core.plan.
 
     `try_synchronised` takes the attribute of a recipient that Entra Connect owns for ours to write. `held` is what an
     administrator restored: judged all the same, it goes before what would be selected, but not before a withdrawal.
@@ -69,10 +71,12 @@ def decide(
     ]
     selection = select(verdicts, here)
     selected = Values() if withdraw else selection.values
-    made = plan(selected=selected, current=recipient.values, managed=managed)
+    made = plan(selected=selected, current=recipient.values, managed=managed, shared=shared)
     if held is not None and not withdraw:
         selected = held.values
-        made = plan_back(values=held.values, ours=held.managed, current=recipient.values, managed=managed)
+        made = plan_back(
+            values=held.values, ours=held.managed, current=recipient.values, managed=managed, shared=shared
+        )
     return Decision(
         owner=recipient.owner,
         judged=_judged(selection, selected),

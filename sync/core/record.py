@@ -115,6 +115,11 @@ class Record:
     source: str | None = None
     version: str | None = None
 
+    @property
+    def known_as(self) -> frozenset[str]:
+        """Every name by which a ledger finds the person: `names`, and the recipient, folded."""
+        return frozenset(self.names) | ({self.recipient.casefold()} if self.recipient else set())
+
     def told(self, event: Event, body: str) -> Record:
         """The record when `event` is the last one handled; `body` is it as it was sent."""
         return replace(

@@ -250,6 +250,15 @@ class LedgerContract:
         for stranger in ("bob@corp.example", "alice@corp.exampl", "", "alice"):
             assert list(ledger.named(stranger)) == []
 
+    def test_people_are_found_by_recipient(self, ledger: Ledger) -> None:
+        """Everybody whose it is, as long as it is theirs."""
+        first = ledger.put(Record(anchor="alice", recipient="ABC"))
+        ledger.put(Record(anchor="another", recipient="abc", names=("another@corp.example",)))
+        assert ledger.named("abc") == ["alice", "another"]
+
+        ledger.put(replace(first, recipient=None))
+        assert ledger.named("ABC") == ["another"]
+
     def test_who_was_renamed_is_found_by_the_new_name_only(self, ledger: Ledger) -> None:
         """Whoever has the old one now must not be taken for them."""
         stored = ledger.put(Record(anchor="alice", names=("alice@corp.example", "smith@corp.example")))

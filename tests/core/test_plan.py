@@ -101,3 +101,43 @@ def test_clearing_an_attribute_is_a_change_to_the_empty_list() -> None:
     blob = Values.of((), [OURS])
     made = plan(selected=Values(), current=blob, managed=Managed(frozenset(), frozenset({fingerprint(OURS)})))
     assert made.changes == {Attribute.USER_SMIME_CERTIFICATE: ()}
+
+
+_shared_plans = st.builds(
+    lambda s, c, m, o: (s, m, o, plan(selected=s, current=c, managed=m, shared=o)), _values, _values, _managed, _managed
+)
+
+
+@given(_shared_plans)
+def test_what_others_of_the_recipient_published_stays(planned: tuple[Values, Managed, Managed, Plan]) -> None:
+    """Whatever we published too, and planning again finds nothing to do."""
+    selected, mine, others, made = planned
+    for attribute in Attribute:
+        withdrawn = {fingerprint(value) for value in made.withdrawn[attribute]}
+        assert withdrawn <= mine[attribute] - others[attribute]
+    for remembered in (made.settled, made.claim):
+        assert plan(selected=selected, current=made.after, managed=remembered, shared=others).empty
+
+
+@given(_shared_plans)
+def test_what_is_selected_and_was_ours_for_anybody_is_ours_here(
+    planned: tuple[Values, Managed, Managed, Plan],
+) -> None:
+    """So that it goes with the last of them, and not before."""
+    selected, _, others, made = planned
+    for attribute in Attribute:
+        wanted = {fingerprint(value) for value in selected[attribute]}
+        assert others[attribute] & wanted <= made.settled[attribute] <= made.claim[attribute]
+
+
+@given(_values, _values, st.lists(_managed, min_size=2, max_size=2))
+def test_when_everybody_of_a_recipient_has_left_nothing_of_ours_is_left(
+    selected: Values, current: Values, both: list[Managed]
+) -> None:
+    """One after the other, in whatever order: what is foreign to both stays, all else goes."""
+    first = plan(selected=selected, current=current, managed=both[0], shared=both[1])
+    gone = plan(selected=Values(), current=first.after, managed=first.settled, shared=both[1])
+    last = plan(selected=Values(), current=gone.after, managed=both[1], shared=gone.settled)
+    for attribute in Attribute:
+        ours = both[0][attribute] | both[1][attribute]
+        assert set(last.after[attribute]) == {value for value in current[attribute] if fingerprint(value) not in ours}

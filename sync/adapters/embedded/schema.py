@@ -66,7 +66,7 @@ def index(connection: sqlite3.Connection, record: Record) -> None:
         "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)",
         (short.place, short.anchor, moment, digest_to_json(short)),
     )
-    names = set(record.names)
+    names = record.known_as
     known = {name for (name,) in connection.execute("SELECT name FROM names WHERE anchor = ?", (record.anchor,))}
     if names != known:
         connection.execute("DELETE FROM names WHERE anchor = ?", (record.anchor,))

@@ -3,7 +3,7 @@
     partition          row                    what
     00 … ff            place                  a record and its digest; rows in order are everybody in order of place
     00 … ff            ~moment.place          that a next change of the person was due at that moment
-    n00 … nff          hash of name.place     that somebody had this address or UPN
+    n00 … nff          hash of name.place     that somebody had this address, UPN or recipient
     schema             schema                 the version of all this, once nothing older is left
 
 The partition is the first two digits of the place: 256 of them, so that a million people do not share one server.
@@ -64,7 +64,7 @@ class _Version:
     @classmethod
     def of(cls, record: Record, entity: Mapping[str, Any]) -> _Version:
         moment = _moment(record.next_change) if record.next_change else ""
-        names = hashlib.sha256("\n".join(record.names).encode("utf-8")).hexdigest()[:16]
+        names = hashlib.sha256("\n".join(sorted(record.known_as)).encode("utf-8")).hexdigest()[:16]
         return cls(etag(entity), moment, names, str(entity.get(BLOB) or ""))
 
     @classmethod
@@ -146,7 +146,7 @@ class TableLedger(Table):
         query = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last"
         rows = self._walk(query, ["anchor"], partition=partition, first=f"{first}.", last=f"{first}/")
         records = [self.get(str(row["anchor"])) for row in rows]
-        return sorted(record.anchor for record in records if record and name.casefold() in record.names)
+        return sorted(record.anchor for record in records if record and name.casefold() in record.known_as)
 
     def _everybody(self, after: str, until: str | None, select: list[str] | None = None) -> Iterator[Mapping[str, Any]]:
         """The entities of people in order. The range of partitions spares the service a look at the others."""
@@ -184,7 +184,7 @@ class TableLedger(Table):
         if version.moment and version.moment != known.moment:
             operations.append(_Operation("upsert", _moment_entity(record, version.moment), {}))
         with translated(self._service):
-            if record.names and version.names != known.names:
+            if record.known_as and version.names != known.names:
                 self._name(record)
             try:
                 answers = self._commit(operations)
@@ -210,7 +210,7 @@ class TableLedger(Table):
         return [self._client.update_entity(entity, **options)]
 
     def _name(self, record: Record) -> None:
-        for name in record.names:
+        for name in record.known_as:
             partition, first = _name_key(name)
             row = {"PartitionKey": partition, "RowKey": f"{first}.{place(record.anchor)}", "anchor": record.anchor}
             self._client.upsert_entity(row, mode=UpdateMode.REPLACE)
