@@ -321,11 +321,20 @@ class Recipients(Protocol):
         """What the recipient holds now, exact to the byte."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientPage:
+    """One page of all recipients; `cursor` leads to the next one, None when this is the last."""
+
+    recipients: Sequence[Recipient]
+    cursor: str | None
+
+
 class RecipientList(Protocol):
     """Exchange Online, read whole."""
 
-    def all(self) -> Iterator[Recipient]:
-        """Every recipient that can hold certificates, with what it holds now, read piece by piece, in no order.
+    def page(self, cursor: str | None) -> RecipientPage:
+        """The first page of every recipient that can hold certificates, with what it holds now, in no order; with a
+        cursor the page that it leads to, in whatever process it is asked for.
 
         One may come twice. Raises PermanentError `read-back-unreadable`, TemporaryError `page-expired`.
         """

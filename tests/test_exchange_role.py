@@ -20,6 +20,7 @@ from sync.core.recipient import RecipientKind
 from sync.preflight import APPLICATION_ROLE, TOO_MUCH, Preflight
 from sync.settings import CloudSettings
 from tests.adapters.exchange_online.connection import DETAILS, Connection
+from tests.adapters.recipients_contract import listed
 from tests.lab.tenant import Tenant
 from tests.mill import NOW
 
@@ -170,7 +171,7 @@ def everything(tenant: Tenant, connection: Connection) -> None:
         connection.recipients.write(found, dict.fromkeys(Attribute, (VALUE,)))
         connection.recipients.read(found)
         connection.recipients.read_many([found])
-    assert len(list(connection.everybody.all())) == len(RecipientKind)
+    assert len(list(listed(connection.everybody))) == len(RecipientKind)
     preflight = Preflight(
         token=lambda: "token",
         cmdlets=connection.api,

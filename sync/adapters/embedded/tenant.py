@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sync.adapters.embedded.database import Database
 from sync.core.person import Attribute, Values
 from sync.core.recipient import Recipient, RecipientKind
 from sync.errors import ErrorCode, PermanentError
+from sync.ports import RecipientPage
+
+_PAGE = 1000
 
 
 class EmbeddedRecipients:
@@ -52,10 +55,11 @@ class EmbeddedRecipients:
                 return self._get(rows[0][0])
         return None
 
-    def all(self) -> Iterator[Recipient]:
-        for (recipient_id,) in self._database.walk("SELECT id FROM recipients WHERE id > ? ORDER BY id", ""):
-            if (recipient := self._get(recipient_id)) is not None:
-                yield recipient
+    def page(self, cursor: str | None) -> RecipientPage:
+        query = "SELECT id FROM recipients WHERE id > ? ORDER BY id LIMIT ?"
+        ids = [found for (found,) in self._database.rows(query, cursor or "", _PAGE)]
+        recipients = [recipient for each in ids if (recipient := self._get(each)) is not None]
+        return RecipientPage(recipients=recipients, cursor=ids[-1] if len(ids) == _PAGE else None)
 
     def write(self, recipient: Recipient, changes: Mapping[Attribute, tuple[bytes, ...]]) -> None:
         with self._database.transaction() as connection:

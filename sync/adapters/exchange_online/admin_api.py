@@ -7,9 +7,9 @@ import binascii
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from sync import __version__, telemetry
@@ -35,6 +35,29 @@ class Tokens(Protocol):
 
     def token(self, claims: str | None = None) -> str:
         """A token; with the claims of a challenge (JSON) a new one that meets them."""
+
+
+class Cookie(NamedTuple):
+    """What leads to the server that holds the rest of an answer."""
+
+    name: str
+    value: str
+    domain: str
+    path: str
+
+
+class Place(NamedTuple):
+    """Where the rest of an answer lies: in any process, for half an hour."""
+
+    url: str
+    cookies: tuple[Cookie, ...]
+
+
+class Page(NamedTuple):
+    """One page of an answer; `following` is where the next one lies, None when it is the last."""
+
+    answer: Answer
+    following: Place | None
 
 
 class AdminApi:
@@ -75,27 +98,32 @@ class AdminApi:
         Raises TemporaryError and PermanentError as `refusals` says, `tenant-answer` when it cannot be read,
         `tenant-redirect` when it would lead elsewhere, and what `Tokens` raises.
         """
-        pages = list(self.pages(cmdlet, parameters))
+        pages = [self.page(cmdlet, parameters)]
+        while (following := pages[-1].following) is not None:
+            pages.append(self.page(cmdlet, parameters, following))
         return Answer(
-            rows=tuple(row for page in pages for row in page.rows),
-            warnings=tuple(warning for page in pages for warning in page.warnings),
+            rows=tuple(row for page in pages for row in page.answer.rows),
+            warnings=tuple(warning for page in pages for warning in page.answer.warnings),
         )
 
-    def pages(self, cmdlet: str, parameters: Mapping[str, object]) -> Iterator[Answer]:
-        """The same page by page, for cmdlets that answer with a whole tenant."""
+    def page(self, cmdlet: str, parameters: Mapping[str, object], place: Place | None = None) -> Page:
+        """The first page of the answer, or the one at `place`, for cmdlets that answer with a whole tenant."""
         body = json.dumps(
             {"CmdletInput": {"CmdletName": cmdlet, "Parameters": dict(parameters)}}, separators=(",", ":")
         ).encode("utf-8")
-        url: str | None = self._url
-        while url is not None:
-            response = self._ask(url, cmdlet, body)
-            if response.status_code not in range(200, 300):
-                raise refusal(cmdlet, response.status_code, response.headers, response.content)
-            answer = answering.read(cmdlet, response.status_code, response.headers, response.content)
-            yield answer
-            # The next page is asked for with the same body, anchor and cookies; it carries our token, so it may not
-            # lie anywhere else than a redirect may.
-            url = self._within(url, answer.next) if answer.next else None
+        # The next page is asked for with the same body, anchor and cookies; it carries our token, so it may not lie
+        # anywhere else than a redirect may.
+        url = self._within(self._url, place.url) if place else self._url
+        for cookie in place.cookies if place else ():
+            self._session.cookies.set(cookie.name, cookie.value, domain=cookie.domain, path=cookie.path)
+        response = self._ask(url, cmdlet, body)
+        if response.status_code not in range(200, 300):
+            raise refusal(cmdlet, response.status_code, response.headers, response.content)
+        answer = answering.read(cmdlet, response.status_code, response.headers, response.content)
+        if not answer.next:
+            return Page(answer, None)
+        cookies = (Cookie(each.name, each.value or "", each.domain, each.path) for each in self._session.cookies)
+        return Page(answer, Place(self._within(url, answer.next), tuple(cookies)))
 
     def batch(self, calls: Sequence[Call]) -> list[Answer | SyncError]:
         """Run cmdlets that only read, ten in a request; for each call its answer, or the error that it alone met.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from sync.adapters.exchange_online.admin_api import AdminApi
+from sync.adapters.exchange_online.admin_api import AdminApi, Cookie, Place
 from sync.adapters.exchange_online.answers import Row
 from sync.adapters.exchange_online.batch import Call
 from sync.adapters.exchange_online.codecs import Codec
 from sync.core.person import Attribute, Values, fingerprint
 from sync.core.recipient import Recipient, RecipientKind
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.ports import RecipientPage
 
 _NOUNS: Mapping[RecipientKind, str] = {
     RecipientKind.MAILBOX: "Mailbox",
@@ -41,9 +43,6 @@ _KINDS: Mapping[str, RecipientKind] = {
     "MailContact": RecipientKind.MAIL_CONTACT,
 }
 """By RecipientTypeDetails. A Microsoft 365 group is a GroupMailbox and no mailbox to Set-Mailbox."""
-
-_RESTARTS = 2
-"""How often a list whose next page expired is begun again. A consumer that needs half an hour for a page never ends."""
 
 _PARAMETERS: Mapping[Attribute, str] = {
     Attribute.USER_CERTIFICATE: "UserCertificate",
@@ -99,28 +98,25 @@ class ExchangeOnline:
         """See ports.py. Raises PermanentError `read-back-unreadable` when the tenant does not return the bytes."""
         return _values(self._get(recipient.kind, recipient.id))
 
-    def all(self) -> Iterator[Recipient]:
-        """See ports.py: every mailbox, mail user and mail contact, a thousand in a request.
+    def page(self, cursor: str | None) -> RecipientPage:
+        """See ports.py: every mailbox, then mail user, then mail contact, a thousand in a request.
 
-        A next page lives for half an hour (facts.md, section 1). When it expired the list of that kind is begun again,
-        twice at most: somebody may then come a second time, and nobody is left out.
+        A next page lives for half an hour (facts.md, section 1), and only where the cookies of the page before lead.
         """
-        for kind, noun in _NOUNS.items():
-            for attempt in range(_RESTARTS + 1):
-                try:
-                    yield from self._every(kind, f"Get-{noun}")
-                except TemporaryError as error:
-                    if error.code is not ErrorCode.PAGE_EXPIRED or attempt == _RESTARTS:
-                        raise
-                else:
-                    break
-
-    def _every(self, kind: RecipientKind, cmdlet: str) -> Iterator[Recipient]:
-        for page in self._api.pages(cmdlet, {"ResultSize": "Unlimited"}):
-            for row in page.rows:
-                # Discovery and other system mailboxes are nobody's; one that is not linked to Entra yet comes later.
-                if _KINDS.get(str(row.get("RecipientTypeDetails"))) is kind and row.get("ExternalDirectoryObjectId"):
-                    yield self._whole(kind, row)
+        kinds = list(_NOUNS)
+        kind, place = _read_cursor(cursor) if cursor else (kinds[0], None)
+        page = self._api.page(f"Get-{_NOUNS[kind]}", {"ResultSize": "Unlimited"}, place)
+        # Discovery and other system mailboxes are nobody's; one that is not linked to Entra yet comes later.
+        rows = [
+            row
+            for row in page.answer.rows
+            if _KINDS.get(str(row.get("RecipientTypeDetails"))) is kind and row.get("ExternalDirectoryObjectId")
+        ]
+        following = kind if page.following else next(iter(kinds[kinds.index(kind) + 1 :]), None)
+        return RecipientPage(
+            recipients=[self._whole(kind, row) for row in rows],
+            cursor=_write_cursor(following, page.following) if following else None,
+        )
 
     def read_many(self, recipients: Sequence[Recipient]) -> list[Recipient | SyncError]:
         """Each of them as it is now, ten in a request, in their order; the error that one alone met in its place.
@@ -171,6 +167,23 @@ class ExchangeOnline:
     def _get(self, kind: RecipientKind, identity: str) -> Row:
         cmdlet = f"Get-{_NOUNS[kind]}"
         return _one(cmdlet, identity, self._api.invoke(cmdlet, {"Identity": identity}).rows)
+
+
+def _write_cursor(kind: RecipientKind, place: Place | None) -> str:
+    told = {"url": place.url, "cookies": [list(each) for each in place.cookies]} if place else None
+    return json.dumps({"kind": kind, "place": told}, separators=(",", ":"))
+
+
+def _read_cursor(cursor: str) -> tuple[RecipientKind, Place | None]:
+    """A cursor that cannot be read is as good as an expired one: the list begins again."""
+    try:
+        told = json.loads(cursor)
+        kind, place = RecipientKind(told["kind"]), told["place"]
+        if place is None:
+            return kind, None
+        return kind, Place(str(place["url"]), tuple(Cookie(*map(str, each)) for each in place["cookies"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise TemporaryError(ErrorCode.PAGE_EXPIRED, f"the place in the list: {type(error).__name__}") from error
 
 
 def _one(cmdlet: str, identity: str, rows: Sequence[Row]) -> Row:

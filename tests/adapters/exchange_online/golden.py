@@ -21,6 +21,7 @@ from sync.core.person import Attribute
 from sync.core.recipient import Recipient, RecipientKind
 from sync.prober import MANY, Prober, Wire
 from tests.adapters.exchange_online.connection import DETAILS, Connection
+from tests.adapters.recipients_contract import listed
 from tests.lab.tenant import Call, Tenant
 
 FOLDER = Path(__file__).parent.parent / "golden" / "exchange"
@@ -98,7 +99,7 @@ def _batch(connection: Connection) -> None:
 
 
 def _all(connection: Connection) -> None:
-    list(connection.recipients.all())
+    list(listed(connection.recipients))
 
 
 def _probe(connection: Connection) -> None:

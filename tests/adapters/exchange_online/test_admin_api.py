@@ -380,20 +380,21 @@ class TestPages:
 
     def test_page_by_page(self, crowd: Connection) -> None:
         """Whoever reads a whole tenant holds one page at a time."""
-        pages = crowd.api.pages("Get-Recipient", {"ResultSize": "Unlimited"})
-
-        assert len(next(pages).rows) == 1000
+        first = crowd.api.page("Get-Recipient", {"ResultSize": "Unlimited"})
+        assert len(first.answer.rows) == 1000
         assert len(crowd.tenant.calls) == 1
-        assert [len(page.rows) for page in pages] == [1000, 500]
+
+        second = crowd.api.page("Get-Recipient", {"ResultSize": "Unlimited"}, first.following)
+        third = crowd.api.page("Get-Recipient", {"ResultSize": "Unlimited"}, second.following)
+        assert (len(second.answer.rows), len(third.answer.rows), third.following) == (1000, 500, None)
 
     def test_a_page_that_expired(self, crowd: Connection) -> None:
         """Temporary: reading starts again."""
-        pages = crowd.api.pages("Get-Recipient", {"ResultSize": "Unlimited"})
-        next(pages)
+        first = crowd.api.page("Get-Recipient", {"ResultSize": "Unlimited"})
         crowd.tenant.expire_pages()
 
         with pytest.raises(TemporaryError) as caught:
-            next(pages)
+            crowd.api.page("Get-Recipient", {"ResultSize": "Unlimited"}, first.following)
 
         assert caught.value.code is ErrorCode.PAGE_EXPIRED
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+import requests
 
 from sync.adapters.exchange_online import Answer, AnswerFormat, Call
 from sync.core.recipient import Recipient, RecipientKind
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.adapters.exchange_online.connection import Connection
+from tests.adapters.recipients_contract import listed
 from tests.lab.tenant import Budget, Fault, Tenant
 
 pytestmark = pytest.mark.lab
@@ -169,37 +172,58 @@ def test_everybody(connection: Connection) -> None:
     contact = tenant.add_contact("partner@corp.example")
     tenant.add_group("team@corp.example")
 
-    found = list(connection.recipients.all())
+    found = list(listed(connection.recipients))
 
     assert {each.id for each in found} == {*(each.id for each in asked), user.id, contact.id}
     assert sum(len(each.values) for each in found) == 5
     assert tenant.cmdlets() == ["Get-Mailbox", "Get-MailUser", "Get-MailContact"]
 
 
-def test_a_page_that_expired(connection: Connection) -> None:
-    """The list is begun again: somebody may come twice, nobody is left out."""
-    crowd_of = {each.id for each in crowd(connection.tenant, 200)}
+def test_another_process_goes_on_with_the_list(connection: Connection) -> None:
+    """A cursor leads to the same server, by its cookies; without them the tenant would call the page expired."""
+    everybody = {each.id for each in crowd(connection.tenant, 200)}
     for number in range(1900):
-        crowd_of.add(connection.tenant.add_mailbox(f"more{number}@corp.example").id)
-    walk = connection.recipients.all()
-    seen = {next(walk).id}
-    connection.tenant.expire_pages()
+        everybody.add(connection.tenant.add_mailbox(f"more{number}@corp.example").id)
+    first = connection.recipients.page(None)
+    with requests.Session() as session:
+        found = {each.id for each in first.recipients}
+        cursor = first.cursor
+        while cursor is not None:
+            page = replace(connection, session=session).recipients.page(cursor)
+            found |= {each.id for each in page.recipients}
+            cursor = page.cursor
 
-    seen |= {each.id for each in walk}
-
-    assert seen == crowd_of
-    assert connection.tenant.cmdlets().count("Get-Mailbox") == 2 + 3
+    assert found == everybody
 
 
-def test_pages_that_always_expire(connection: Connection) -> None:
-    """Given up after the third time, with a code of its own."""
+@pytest.mark.parametrize("cursor", ["{", "{}", '{"kind":"mailbox","place":{}}', '{"kind":"group","place":null}', "[]"])
+def test_a_cursor_that_cannot_be_read(connection: Connection, cursor: str) -> None:
+    """As good as an expired one."""
+    with pytest.raises(TemporaryError) as caught:
+        connection.recipients.page(cursor)
+
+    assert caught.value.code is ErrorCode.PAGE_EXPIRED
+
+
+def test_a_cursor_leads_nowhere_else(connection: Connection) -> None:
+    """Whoever can write where cursors are kept must not be sent our token."""
+    cursor = json.dumps({"kind": "mailbox", "place": {"url": "https://evil.example/adminapi", "cookies": []}})
+    with pytest.raises(PermanentError) as caught:
+        connection.recipients.page(cursor)
+
+    assert caught.value.code is ErrorCode.TENANT_REDIRECT
+
+
+def test_a_page_that_expired(connection: Connection) -> None:
+    """It is said; whoever reads the list begins it again."""
     crowd(connection.tenant, 1)
     for number in range(1000):
         connection.tenant.add_mailbox(f"more{number}@corp.example")
+    first = connection.recipients.page(None)
+    connection.tenant.expire_pages()
 
     with pytest.raises(TemporaryError) as caught:
-        for _ in connection.recipients.all():
-            connection.tenant.expire_pages()
+        connection.recipients.page(first.cursor)
 
     assert caught.value.code is ErrorCode.PAGE_EXPIRED
 
