@@ -16,6 +16,7 @@ from azure.storage.queue import LinearRetry, QueueClient
 from azure.storage.queue import QueueMessage as StoredMessage
 
 from sync.azure_errors import Service, service_code, translated
+from sync.azure_transport import Transport
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import Message
 
@@ -93,13 +94,18 @@ class StorageQueue:
 
     def receive(self, limit: int, hidden_for: timedelta) -> Sequence[Message]:
         """See ports.MessageSource. A body that is not base64 of UTF-8 comes as it lies on the queue."""
+        size, taken = min(limit, _MAX_PAGE), list[Message]()
         with translated(self._service):
-            stored = self._client.receive_messages(
-                messages_per_page=min(limit, _MAX_PAGE),
-                max_messages=limit,
-                visibility_timeout=max(1, _seconds(hidden_for)),
-            )
-            return [_message(message) for message in stored]
+            pages = self._client.receive_messages(
+                messages_per_page=size, max_messages=limit, visibility_timeout=max(1, _seconds(hidden_for))
+            ).by_page()
+            for page in pages:
+                found = [_message(message) for message in page]
+                taken += found
+                # The client would ask once more whether nothing is left, at every receive.
+                if len(found) < size:
+                    break
+        return taken
 
     def delete(self, message: Message) -> None:
         """See ports.MessageSource."""
@@ -133,9 +139,7 @@ def _options(ca_file: str | None) -> dict[str, Any]:
     return {
         # Two more tries within seconds; what lasts longer is for the queue's redelivery and the agent's own back-off.
         "retry_policy": LinearRetry(backoff=1, retry_total=2, random_jitter_range=1),
-        "connection_timeout": 10,
-        "read_timeout": 30,
-        "connection_verify": ca_file or True,
+        "transport": Transport(ca_file),
         # The default writes two log entries with headers per request, at the level of our own outcomes.
         "http_logging_level": logging.DEBUG,
     }

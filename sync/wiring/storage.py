@@ -65,9 +65,10 @@ def container(config: settings.StorageSettings, name: str) -> ContainerClient:
     """A blob container of the account."""
     from azure.storage.blob import ContainerClient
 
-    options: dict[str, Any] = {"http_logging_level": logging.DEBUG}
-    if config.ca_file:
-        options["connection_verify"] = str(config.ca_file)
+    from sync.azure_transport import Transport
+
+    transport = Transport(str(config.ca_file) if config.ca_file else None)
+    options: dict[str, Any] = {"http_logging_level": logging.DEBUG, "transport": transport}
     if config.storage is not None:
         return ContainerClient.from_connection_string(config.storage.get_secret_value(), name, **options)
     return ContainerClient(str(config.storage__blobserviceuri), name, storage_credential(config), **options)

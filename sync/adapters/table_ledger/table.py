@@ -21,6 +21,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
 from sync.azure_errors import Service, service_code, translated
+from sync.azure_transport import Transport
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import BlobStore
 
@@ -162,9 +163,7 @@ def _options(ca_file: str | None) -> dict[str, Any]:
         # Two more tries within seconds; what lasts longer is for the queue's redelivery.
         "retry_total": 2,
         "retry_backoff_factor": 0.5,
-        "connection_timeout": 10,
-        "read_timeout": 30,
-        "connection_verify": ca_file or True,
+        "transport": Transport(ca_file),
         # The default writes two log entries with headers per request, at the level of our own outcomes.
         "http_logging_level": logging.DEBUG,
     }
