@@ -42,6 +42,12 @@ def reconcile(timer: func.TimerRequest) -> None:
     logger.info("reconciled past_due=%s examined=%d differing=%d unreadable=%d guarded=%s", timer.past_due, *told)
 
 
+@app.timer_trigger(arg_name="timer", schedule=http_api.PRUNE_SCHEDULE)
+def prune(timer: func.TimerRequest) -> None:  # noqa: ARG001 - by the host's rule
+    """Delete what of the audit log was kept long enough."""
+    _cloud().prune()
+
+
 def _cloud() -> App:
     from sync import wiring  # noqa: PLC0415 - late, for the cold start
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pydantic import TypeAdapter, ValidationError
 
 from sync import envelope
+from sync.core.audit import Entry
 from sync.core.digest import Digest
 from sync.core.person import Attribute, Values
 from sync.core.plan import Managed
@@ -18,6 +19,7 @@ from sync.errors import ErrorCode, PermanentError, SyncError
 _RECORD = TypeAdapter(Record)
 _DIGEST = TypeAdapter(Digest)
 _FAILURE = TypeAdapter(Failure)
+_ENTRY = TypeAdapter(Entry)
 
 
 def record_to_json(record: Record) -> bytes:
@@ -57,6 +59,19 @@ def failure_from_json(text: bytes | str) -> Failure:
         return _FAILURE.validate_json(text)
     except ValidationError as error:
         raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"a failure of the ledger: {_summary(error)}") from error
+
+
+def entry_to_json(entry: Entry) -> bytes:
+    """Write an entry of the audit log as JSON."""
+    return _ENTRY.dump_json(entry, exclude_defaults=True)
+
+
+def entry_from_json(text: bytes | str) -> Entry:
+    """Read an entry of the audit log. Raises PermanentError `ledger-malformed`."""
+    try:
+        return _ENTRY.validate_json(text)
+    except ValidationError as error:
+        raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"an entry of the audit log: {_summary(error)}") from error
 
 
 def snapshot_to_json(snapshot: Snapshot) -> bytes:

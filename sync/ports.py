@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sync.core.audit import Entry
 from sync.core.digest import Digest
 from sync.core.event import Claim
 from sync.core.identity import Watermark
@@ -424,3 +425,16 @@ class Failures(Protocol):
 
     def remove(self, failure_id: str) -> None:
         """It was replayed or dismissed. Removing one that is gone is no error."""
+
+
+class AuditLog(Protocol):
+    """One entry per decision, only ever added to, until it is old."""
+
+    def append(self, entry: Entry) -> None:
+        """Keep it. One with the same id is there already and stays as it is."""
+
+    def between(self, since: datetime, until: datetime) -> Iterator[Entry]:
+        """Entries from `since` to before `until`, oldest first, read piece by piece."""
+
+    def prune(self, before: datetime) -> int:
+        """Delete the entries of the days (UTC) that end before this moment; return how many they were."""

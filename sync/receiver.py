@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from sync import envelope, telemetry
-from sync.core import patience
+from sync.core import audit, patience
 from sync.core.event import Cause, Event
 from sync.core.patience import Patience
 from sync.core.recipient import Owner
 from sync.core.record import Failure, Outcome, Record, Status
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.ports import EventQueue, Failures, Ledger, Message
+from sync.ports import AuditLog, EventQueue, Failures, Ledger, Message
 from sync.processor import Processor
 
 logger = logging.getLogger("smime_sync.processor")
@@ -50,6 +50,7 @@ class Receiver:
     processor: Processor
     ledger: Ledger
     failures: Failures
+    audit: AuditLog
     queue: EventQueue
     now: Callable[[], datetime]
     jitter: Callable[[], float]
@@ -66,6 +67,9 @@ class Receiver:
                 event = self.opening(message.body)
                 followed.enter_context(telemetry.handling(event))
                 outcome = self.processor.handle(event, message.body)
+                # Before the message is done: if the log cannot take it, the event is seen again, and the entry of
+                # that time tells the state that was decided on.
+                self._keep(outcome, message)
                 if outcome.status is Status.WRITTEN and outcome.owner is Owner.CLOUD_MANAGED:
                     self._send_again(replace(event, cause=Cause.VERIFICATION), VERIFY_AFTER)
             except PermanentError as error:
@@ -93,6 +97,8 @@ class Receiver:
             dequeue_count=message.dequeue_count,
         )
         self.failures.add(failure)
+        outcome = Outcome(status=Status.FAILED, at=failure.at, anchor=failure.anchor, reason=failure.reason)
+        self._keep_anyway(outcome, message)
         logger.error("buried anchor=%s message=%s", failure.anchor, failure.id)
         return failure
 
@@ -143,7 +149,19 @@ class Receiver:
         )
         if event is not None:
             self._note(event, message.body, outcome)
+        self._keep_anyway(outcome, message)
         return outcome
+
+    def _keep(self, outcome: Outcome, message: Message) -> None:
+        if (entry := audit.entry(outcome, message.id)) is not None:
+            self.audit.append(entry)
+
+    def _keep_anyway(self, outcome: Outcome, message: Message) -> None:
+        """A failure is kept with its reason already: an audit log that is away must not make it another one."""
+        try:
+            self._keep(outcome, message)
+        except SyncError as error:
+            logger.error("audit %s anchor=%s status=%s", error.code, outcome.anchor, outcome.status)  # noqa: TRY400
 
     def _note(self, event: Event, body: str, outcome: Outcome) -> None:
         """Write an outcome into the person's record unless a newer event was handled meanwhile."""

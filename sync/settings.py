@@ -188,6 +188,8 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
     failures_table: _TableName = Field("SmimeSyncFailures", description="the table of failed messages")
     history_table: _TableName = Field("SmimeSyncHistory", description="the table of what recipients held before writes")
     pace_table: _TableName = Field("SmimeSyncPace", description="the table in which instances share the rate of writes")
+    audit_table: _TableName = Field("SmimeSyncAudit", description="the table of the audit log: an entry per decision")
+    audit_days: int = Field(400, ge=1, le=36_500, description="how many days an entry of the audit log is kept")
     writes_per_second: float = Field(2, gt=0, le=100, description="writes a second for the whole tenant, all instances")
     writes_at_once: int = Field(3, ge=1, le=100, description="writes together after a rest")
     require_signed_events: bool = Field(

@@ -12,6 +12,7 @@ from typing import Any
 from sync import envelope
 from sync.adapters.embedded import (
     Database,
+    EmbeddedAudit,
     EmbeddedBlobs,
     EmbeddedFailures,
     EmbeddedHistory,
@@ -19,6 +20,7 @@ from sync.adapters.embedded import (
     EmbeddedQueue,
     EmbeddedRecipients,
 )
+from sync.auditor import Auditor
 from sync.core.event import Cause, Event
 from sync.core.identity import SourceAnchor, Watermark
 from sync.core.judgement import Context
@@ -123,6 +125,7 @@ class Office:
         self.queue = EmbeddedQueue(self.database)
         self.ledger = EmbeddedLedger(self.database)
         self.failures = EmbeddedFailures(self.database)
+        self.audit = EmbeddedAudit(self.database)
         self.history = EmbeddedHistory(self.database)
         self.recipients = EmbeddedRecipients(self.database)
         self.losses = LossGuard(blobs=EmbeddedBlobs(self.database))
@@ -149,6 +152,7 @@ class Office:
             processor=replace(self.processor, **changes),  # type: ignore[arg-type]
             ledger=self.ledger,
             failures=self.failures,
+            audit=self.audit,
             queue=self.queue,
             now=lambda: self.now,
             jitter=lambda: 0.0,
@@ -168,6 +172,10 @@ class Office:
     @property
     def explainer(self) -> Explainer:
         return Explainer(ledger=self.ledger, failures=self.failures, processor=self.processor, now=lambda: self.now)
+
+    @property
+    def auditor(self) -> Auditor:
+        return Auditor(log=self.audit, ledger=self.ledger, now=lambda: self.now)
 
     @property
     def replayer(self) -> Replayer:

@@ -23,7 +23,7 @@ from azure.storage.blob import ContainerClient
 from sync import drain, envelope
 from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
+from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
 from sync.core.event import Event
 from sync.core.identity import Watermark
 from sync.core.person import Person, Values
@@ -105,7 +105,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One worker for this module: starting it costs a second."""
     require("functions worker", missing())
     folder = tmp_path_factory.mktemp("function")
-    names = [f"{kind}{uuid.uuid4().hex[:8]}" for kind in ("queue-", "Ledger", "Failures", "Pace", "History")]
+    names = [f"{kind}{uuid.uuid4().hex[:8]}" for kind in ("queue-", "Ledger", "Failures", "Pace", "History", "Audit")]
     root = Mill(now=NOW - DAY).root()
     issuing = root.issue_ca("Example Issuing CA")
     (folder / "anchors.pem").write_text(root.pem)
@@ -122,6 +122,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "SMIME_SYNC_REQUIRE_SIGNED_EVENTS": "false",
             "SMIME_SYNC_PACE_TABLE": names[3],
             "SMIME_SYNC_HISTORY_TABLE": names[4],
+            "SMIME_SYNC_AUDIT_TABLE": names[5],
             "SMIME_SYNC_WORK_CONTAINER": names[0],
             "SMIME_SYNC_WRITES_PER_SECOND": "100",
             "SMIME_SYNC_CREDENTIAL": "secret",
@@ -143,8 +144,9 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
         )
         pace = TablePace.from_connection_string(azurite.connection_string, names[3])
         history = TableHistory.from_connection_string(azurite.connection_string, names[4])
+        audit = TableAudit.from_connection_string(azurite.connection_string, names[5])
         work = BlobStore(ContainerClient.from_connection_string(azurite.connection_string, names[0]))
-        for store in (cloud.queue, cloud.ledger, cloud.failures, pace, history, work):
+        for store in (cloud.queue, cloud.ledger, cloud.failures, pace, history, audit, work):
             stack.enter_context(contextlib.closing(store))
             store.create()
         yield cloud

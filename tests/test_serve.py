@@ -22,7 +22,7 @@ from azure.storage.blob import ContainerClient
 from sync import envelope
 from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
+from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
 from sync.core.event import Event
 from sync.core.identity import Watermark
 from sync.core.person import Attribute, Person, Values
@@ -78,7 +78,7 @@ def served(azurite: Azurite, tmp_path: Path) -> Iterator[Served]:
     failures = TableFailures.from_connection_string(azurite.connection_string, f"TableFailures{name}")
     tables = [
         kind.from_connection_string(azurite.connection_string, f"{kind.__name__}{name}")
-        for kind in (TableLedger, TableHistory, TablePace)
+        for kind in (TableLedger, TableHistory, TablePace, TableAudit)
     ]
     with contextlib.ExitStack() as running:
         tenant = running.enter_context(Tenant.start())
@@ -94,6 +94,7 @@ def served(azurite: Azurite, tmp_path: Path) -> Iterator[Served]:
             "SMIME_SYNC_FAILURES_TABLE": f"TableFailures{name}",
             "SMIME_SYNC_HISTORY_TABLE": f"TableHistory{name}",
             "SMIME_SYNC_PACE_TABLE": f"TablePace{name}",
+            "SMIME_SYNC_AUDIT_TABLE": f"TableAudit{name}",
             "SMIME_SYNC_WORK_CONTAINER": f"serve-{name}",
             "SMIME_SYNC_TENANT_ID": tenant.id,
             "SMIME_SYNC_MODE": "write",

@@ -18,7 +18,7 @@ param networkId string = ''
 var private = !empty(endpointSubnetId)
 var changes = 'smime-sync-changes'
 var requests = 'smime-sync-requests'
-var tables = ['SmimeSyncLedger', 'SmimeSyncFailures', 'SmimeSyncHistory', 'SmimeSyncPace']
+var tables = ['SmimeSyncLedger', 'SmimeSyncFailures', 'SmimeSyncHistory', 'SmimeSyncPace', 'SmimeSyncAudit']
 var ours = ['deployment', 'smime-sync-work']
 
 // Built-in roles, by their ids.

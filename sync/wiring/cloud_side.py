@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from sync import __version__, envelope, settings
 from sync.agent import Agent
+from sync.auditor import Auditor
 from sync.core.event import Event
 from sync.core.guard import Guard
 from sync.core.judgement import Context
@@ -22,7 +23,7 @@ from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
-from sync.ports import EventQueue, Failures, Ledger, Message
+from sync.ports import AuditLog, EventQueue, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Limits, Reconciler, Reconciliation
@@ -48,6 +49,7 @@ class App:
     replayer: Replayer
     restorer: Restorer
     explainer: Explainer
+    auditor: Auditor
     losses: LossGuard
     failures: Failures
 
@@ -70,6 +72,10 @@ class App:
         """Compare everybody, and send again whoever differs; in report mode only compare. See Reconciler."""
         apply = apply and not self.receiver.processor.report_only
         return self.reconciler.reconcile(apply=apply, scope=scope, approve=approve, progress=progress)
+
+    def prune(self) -> int:
+        """Delete the audit log's oldest entries; return how many."""
+        return self.auditor.prune()
 
     def health(self) -> dict[str, object]:
         """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
@@ -104,7 +110,7 @@ def _cloud() -> App:
 
 def cloud_from(config: settings.CloudSettings) -> App:
     """The function's side from given settings."""
-    from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
+    from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
 
     trust = read_trust_store([config.trust_anchors], [config.intermediates] if config.intermediates else [])
     policy = judging_policy(config)
@@ -117,6 +123,7 @@ def cloud_from(config: settings.CloudSettings) -> App:
         failures = TableFailures.from_connection_string(connection, config.failures_table)
         history = TableHistory.from_connection_string(connection, config.history_table, large=blobs)
         pace = TablePace.from_connection_string(connection, config.pace_table)
+        audit = TableAudit.from_connection_string(connection, config.audit_table)
     else:
         url, credential = str(config.storage__tableserviceuri), storage_credential(config)
         ca_file = str(config.ca_file) if config.ca_file else None
@@ -124,6 +131,7 @@ def cloud_from(config: settings.CloudSettings) -> App:
         failures = TableFailures.from_identity(url, credential, config.failures_table, ca_file=ca_file)
         history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file, large=blobs)
         pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
+        audit = TableAudit.from_identity(url, credential, config.audit_table, ca_file=ca_file)
     losses = LossGuard(blobs=blobs, limit=config.loss_guard_people)
     processor = Processor(
         recipients=recipients(config),
@@ -144,7 +152,8 @@ def cloud_from(config: settings.CloudSettings) -> App:
         changing_percent=config.change_guard_percent,
     )
     queue, opening = storage_queue(config), opener(config)
-    return App(**_use_cases(processor, ledger, failures, queue, now, losses, limits, opening))
+    kept = Kept(log=audit, days=config.audit_days)
+    return App(**_use_cases(processor, ledger, failures, queue, now, losses, limits, kept, opening))
 
 
 def embedded(
@@ -154,6 +163,7 @@ def embedded(
     from sync.adapters.agent_state import StateFile
     from sync.adapters.embedded import (
         Database,
+        EmbeddedAudit,
         EmbeddedBlobs,
         EmbeddedFailures,
         EmbeddedHistory,
@@ -176,7 +186,7 @@ def embedded(
         admits=losses.admits,
     )
     return Embedded(
-        **_use_cases(processor, ledger, failures, queue, clock, losses, Limits()),
+        **_use_cases(processor, ledger, failures, queue, clock, losses, Limits(), Kept(log=EmbeddedAudit(database))),
         agent=Agent(
             directory=LdifDirectory(directory),
             state=StateFile(state.with_name(f"{state.stem}-agent.sqlite") if state else None, clock),
@@ -196,8 +206,17 @@ class _UseCases(TypedDict):
     replayer: Replayer
     restorer: Restorer
     explainer: Explainer
+    auditor: Auditor
     losses: LossGuard
     failures: Failures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The audit log, and for how many days an entry stays."""
+
+    log: AuditLog
+    days: int = 400
 
 
 def _use_cases(  # noqa: PLR0917 - what every use case needs
@@ -208,12 +227,20 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
     clock: Callable[[], datetime],
     losses: LossGuard,
     limits: Limits,
+    kept: Kept,
     opening: Callable[[str], Event] = envelope.parse,
 ) -> _UseCases:
     # SystemRandom: instances that were started from one image must not draw the same pauses.
     jitter = random.SystemRandom().random
     receiver = Receiver(
-        processor=processor, ledger=ledger, failures=failures, queue=queue, now=clock, jitter=jitter, opening=opening
+        processor=processor,
+        ledger=ledger,
+        failures=failures,
+        audit=kept.log,
+        queue=queue,
+        now=clock,
+        jitter=jitter,
+        opening=opening,
     )
     return _UseCases(
         receiver=receiver,
@@ -228,6 +255,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
             opening=opening,
         ),
         explainer=Explainer(ledger=ledger, failures=failures, processor=processor, now=clock, opening=opening),
+        auditor=Auditor(log=kept.log, ledger=ledger, now=clock, days=kept.days),
         losses=losses,
         replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock),
         restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),

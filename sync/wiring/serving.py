@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sync.http_api import PRUNE_SCHEDULE
 from sync.ports import MessageSource
 from sync.wiring.cloud_side import App
 from sync.wiring.machine import now, read_secret
@@ -32,7 +33,10 @@ def serving(
     from sync.host import QueueHost, Timer, Timers
 
     key = read_secret(key_file) if key_file else None
-    timers = (Timer(name="reconcile", schedule=reconcile_schedule, act=product.reconcile),)
+    timers = (
+        Timer(name="reconcile", schedule=reconcile_schedule, act=product.reconcile),
+        Timer(name="prune", schedule=PRUNE_SCHEDULE, act=product.prune),
+    )
     for timer in timers:
         timer.moments(now())
     workers = [

@@ -14,6 +14,7 @@ import pytest
 
 from sync.adapters.embedded import (
     Database,
+    EmbeddedAudit,
     EmbeddedBlobs,
     EmbeddedFailures,
     EmbeddedHistory,
@@ -27,6 +28,7 @@ from sync.core.person import Values
 from sync.core.recipient import Recipient
 from sync.envelope import parse
 from sync.errors import ErrorCode, PermanentError
+from tests.adapters.audit_contract import AuditContract
 from tests.adapters.blob_store_contract import BlobStoreContract
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.history_contract import HistoryContract
@@ -100,6 +102,12 @@ class TestFailures(FailuresContract):
     @pytest.fixture
     def failures(self, database: Database) -> EmbeddedFailures:
         return EmbeddedFailures(database)
+
+
+class TestAudit(AuditContract):
+    @pytest.fixture
+    def log(self, database: Database) -> EmbeddedAudit:
+        return EmbeddedAudit(database)
 
 
 @dataclass

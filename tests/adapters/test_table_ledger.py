@@ -17,7 +17,7 @@ from azure.data.tables import TableClient, UpdateMode
 from azure.storage.blob import ContainerClient
 
 from sync.adapters.blob_store import BlobStore
-from sync.adapters.table_ledger import MAX_BYTES, TableFailures, TableHistory, TableLedger, TablePace
+from sync.adapters.table_ledger import MAX_BYTES, TableAudit, TableFailures, TableHistory, TableLedger, TablePace
 from sync.archive import digest_from_json, record_from_json, record_to_json
 from sync.core.digest import digest, place
 from sync.core.person import Values
@@ -25,6 +25,7 @@ from sync.core.plan import Managed
 from sync.core.record import Failure, Record, Snapshot
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.ports import SNAPSHOTS
+from tests.adapters.audit_contract import AuditContract
 from tests.adapters.failures_contract import FULL as FAILURE
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.history_contract import HistoryContract
@@ -42,7 +43,7 @@ def a_name() -> str:
     return f"t{uuid.uuid4().hex}"
 
 
-TableT = TypeVar("TableT", TableLedger, TableFailures, TableHistory, TablePace)
+TableT = TypeVar("TableT", TableAudit, TableLedger, TableFailures, TableHistory, TablePace)
 
 
 @contextmanager
@@ -121,6 +122,15 @@ class TestFailuresContract(FailuresContract):
     @pytest.fixture
     def failures(self, azurite: Azurite) -> Iterator[TableFailures]:
         with a_table(TableFailures, azurite) as made:
+            yield made
+
+
+class TestAuditContract(AuditContract):
+    """The contract of the audit log on Azurite."""
+
+    @pytest.fixture
+    def log(self, azurite: Azurite) -> Iterator[TableAudit]:
+        with a_table(TableAudit, azurite) as made:
             yield made
 
 

@@ -91,6 +91,7 @@ class World:
             processor=processor,
             ledger=ledger,
             failures=failures,
+            audit=self.office.audit,
             queue=plant.queue(queue),
             now=clock,
             jitter=lambda: 0.0,

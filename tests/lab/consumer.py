@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from sync import envelope
-from sync.adapters.embedded import Database, EmbeddedRecipients
+from sync.adapters.embedded import Database, EmbeddedAudit, EmbeddedRecipients
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger
 from sync.core.judgement import Context
@@ -204,6 +204,7 @@ def main(config: Config) -> None:
         processor=processor,
         ledger=ledger,
         failures=config.failures(),
+        audit=EmbeddedAudit(Database(None, config.now)),
         queue=queue,
         now=config.now,
         jitter=dice.random,

@@ -8,11 +8,12 @@ from __future__ import annotations
 from sync.adapters.embedded.database import Database
 from sync.adapters.embedded.ledger import EmbeddedLedger
 from sync.adapters.embedded.queue import EmbeddedQueue
-from sync.adapters.embedded.stores import EmbeddedBlobs, EmbeddedFailures, EmbeddedHistory, EmbeddedPace
+from sync.adapters.embedded.stores import EmbeddedAudit, EmbeddedBlobs, EmbeddedFailures, EmbeddedHistory, EmbeddedPace
 from sync.adapters.embedded.tenant import EmbeddedRecipients
 
 __all__ = [
     "Database",
+    "EmbeddedAudit",
     "EmbeddedBlobs",
     "EmbeddedFailures",
     "EmbeddedHistory",

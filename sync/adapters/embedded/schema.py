@@ -10,7 +10,7 @@ from sync.archive import digest_to_json, record_from_json, record_to_json
 from sync.core.digest import digest
 from sync.core.record import Record
 
-VERSION: Final = 3
+VERSION: Final = 4
 _FIRST: Final = """
 CREATE TABLE queue (
     id TEXT PRIMARY KEY, body TEXT NOT NULL, visible_at REAL NOT NULL, dequeue_count INTEGER NOT NULL DEFAULT 0,
@@ -39,6 +39,7 @@ CREATE INDEX digests_due ON digests (next_change) WHERE next_change IS NOT NULL;
 CREATE TABLE names (name TEXT NOT NULL, anchor TEXT NOT NULL, PRIMARY KEY (name, anchor)) WITHOUT ROWID;
 CREATE INDEX names_anchor ON names (anchor)
 """
+_AUDIT: Final = "CREATE TABLE audit (id TEXT PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID"
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
@@ -55,6 +56,8 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
         for record in _records(connection):
             connection.execute("UPDATE ledger SET record = ? WHERE anchor = ?", (record_to_json(record), record.anchor))
             index(connection, record)
+    if version < 4:
+        connection.execute(_AUDIT)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

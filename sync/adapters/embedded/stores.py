@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sync.adapters.embedded.database import Database
-from sync.archive import failure_from_json, failure_to_json, snapshot_from_json, snapshot_to_json
+from sync.archive import (
+    entry_from_json,
+    entry_to_json,
+    failure_from_json,
+    failure_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
+from sync.core.audit import Entry, moment
 from sync.core.rate import Rate
 from sync.core.record import Failure, Snapshot
 from sync.errors import ErrorCode, TemporaryError
@@ -108,3 +116,27 @@ class EmbeddedFailures:
     def remove(self, failure_id: str) -> None:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM failures WHERE id = ?", (failure_id,))
+
+
+class EmbeddedAudit:
+    """AuditLog: a row for each entry, in order of its id."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, entry: Entry) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO audit VALUES (?, ?)", (entry.id, entry_to_json(entry)))
+
+    def between(self, since: datetime, until: datetime) -> Iterator[Entry]:
+        last = moment(until)
+        for entry_id, text in self._database.walk(
+            "SELECT id, entry FROM audit WHERE id > ? ORDER BY id", moment(since)
+        ):
+            if entry_id >= last:
+                return
+            yield entry_from_json(text)
+
+    def prune(self, before: datetime) -> int:
+        with self._database.transaction() as connection:
+            return connection.execute("DELETE FROM audit WHERE id < ?", (moment(before)[:8],)).rowcount
