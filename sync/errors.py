@@ -25,6 +25,7 @@ class ErrorCode(StrEnum):
     CLAIM_REFUSED = "claim-refused"
     CLAIM_MISSING = "claim-missing"
     CLAIM_ALTERED = "claim-altered"
+    CENSUS_MALFORMED = "census-malformed"
     # the agent
     STATE_FULL = "state-full"
     STATE_BUSY = "state-busy"
@@ -78,6 +79,7 @@ class ErrorCode(StrEnum):
     ON_PREMISES_MASTERED = "on-premises-mastered"
     REVERTED = "reverted"
     GUARDED = "guarded"
+    RUN_ACTIVE = "run-active"
     RUN_UNKNOWN = "run-unknown"
     # configuration
     SETTINGS_INVALID = "settings-invalid"
@@ -134,6 +136,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.CLAIM_REFUSED: "The container for large events refuses us: the agent needs Storage Blob Data Contributor on it, the function Storage Blob Data Reader.",
     ErrorCode.CLAIM_MISSING: "The large event is not in the container, or no container is set (claims_container): see its lifecycle rules, then ask the agent for the person again.",
     ErrorCode.CLAIM_ALTERED: "The large event is not what its message names: somebody changed the blob. Find out who, then ask the agent for the person again.",
+    ErrorCode.CENSUS_MALFORMED: "The agent's list of everybody is not as it signed it, or of another version: it makes a new one every day. Until then what was lost goes unseen.",
     ErrorCode.STATE_FULL: "The agent's disk is full, or its state file reached state_limit_mb: make room. Nothing is lost; reading goes on from the same place.",
     ErrorCode.STATE_BUSY: "Another process of the agent writes the same state file; it is tried again by itself.",
     ErrorCode.STATE_UNAVAILABLE: "The agent's state file cannot be written: see the disk and the rights of its folder.",
@@ -183,6 +186,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.ON_PREMISES_MASTERED: "The directory owns this recipient: Entra Connect writes it, or make its Exchange attributes cloud-managed.",
     ErrorCode.REVERTED: "Something takes our values away again: see whether Entra Connect still exports this recipient, then replay.",
     ErrorCode.GUARDED: "Many people lose their last certificate: look at the trust store, the directory and the clock. If it is right, `smime-sync guard --open 60 --apply`, then replay --reason guarded.",
+    ErrorCode.RUN_ACTIVE: "Another reconciliation is at work: `smime-sync reconcile --status` shows it. A dead one is taken over by itself after a few minutes.",
     ErrorCode.RUN_UNKNOWN: "Only a run that stopped as guarded can be approved: `smime-sync reconcile` tells its id.",
     ErrorCode.SETTINGS_INVALID: "Correct each setting named here; docs/settings.md lists them.",
     ErrorCode.TRUST_STORE_EMPTY: "Name at least one trust anchor: without it every certificate would be refused or, worse, none judged.",
