@@ -36,7 +36,11 @@ TURN_LASTS = timedelta(minutes=10)
 """How late an event may come to the turn that it booked: the longest that a host hides a message, and then some."""
 
 CLAIM = timedelta(seconds=90)
-"""How long a claim keeps others away: longer than a write and its read-back may take."""
+"""How long a claim keeps others away."""
+
+WRITE = timedelta(seconds=75)
+"""Longer than a write can take: the tenant's answer is waited for 70 seconds. With less of its claim left, none begins:
+it could come after the next processor's, undo it, and leave a value that is nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,10 +163,12 @@ class Processor:
         before = record.managed
         now = self.now()
         snapshot = Snapshot(id=f"{now:%Y%m%dT%H%M%S%f}", at=now, values=recipient.values, managed=before)
-        record = self.ledger.put(replace(record, managed=decision.plan.claim, claimed_until=self.now() + CLAIM))
+        record = self.ledger.put(replace(record, managed=decision.plan.claim, claimed_until=now + CLAIM))
         try:
             # 5. Write, then read back; what was there before is kept first.
             self.history.keep(anchor, snapshot)
+            if self.now() > now + CLAIM - WRITE:
+                raise TemporaryError(ErrorCode.LEDGER_UNAVAILABLE, "too slow: the claim would lapse during the write")
             self.recipients.write(recipient, decision.plan.changes)
             _compare(decision.plan, self.recipients.read(recipient))
         except SyncError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -17,12 +17,15 @@ from sync.core.person import Person, Values, fingerprint
 from sync.core.plan import Managed
 from sync.core.policy import PRIVATE_CA
 from sync.core.recipient import Recipient, appearance
-from sync.core.record import Outcome, Record, Status
+from sync.core.record import Outcome, Record, Snapshot, Status
 from sync.core.revoked import mark
 from sync.errors import ErrorCode, PermanentError
-from sync.processor import CLAIM
+from sync.ports import History
+from sync.processor import CLAIM, WRITE
 from tests.mill import DAY
 from tests.office import Crash, Faulty, Office, anchor, person
+
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -350,6 +353,53 @@ def test_a_claim_keeps_a_second_processor_away(office: Office) -> None:
     assert outcome.again_in == CLAIM.total_seconds()
     office.pass_time(CLAIM)
     assert office.process(alice).status is Status.UNCHANGED
+
+
+@dataclass
+class Slow:
+    """A history that takes its time, in which something else happens."""
+
+    inner: History
+    meanwhile: Callable[[], object]
+
+    def keep(self, anchor: str, snapshot: Snapshot) -> None:
+        self.inner.keep(anchor, snapshot)
+        self.meanwhile()
+
+    def all(self, anchor: str) -> Sequence[Snapshot]:
+        return self.inner.all(anchor)
+
+
+def test_a_claim_that_lapsed_before_the_write_writes_nothing(office: Office) -> None:
+    """Storage was slow, another processor took over meanwhile and wrote: what is older comes too late to undo it.
+
+    Found by the machine in tests/convergence: the older value came back and belonged to nobody.
+    """
+    office.mailbox("alice")
+    older, newer = office.issue("alice"), office.issue("alice", not_before=office.now - DAY)
+
+    def taken_over() -> None:
+        office.pass_time(CLAIM)
+        assert office.process(person("alice", newer), sequence=2).status is Status.WRITTEN
+
+    slow = office.receiving(history=Slow(office.history, taken_over))
+    outcome = slow.process(office.message(person("alice", older), sequence=1))
+    assert (outcome.status, outcome.reason) == (Status.DEFERRED, ErrorCode.LEDGER_CONFLICT)
+    assert office.held("alice") == Values.of([newer.der])
+
+
+@pytest.mark.parametrize(
+    ("late", "status"), [(CLAIM - WRITE, Status.WRITTEN), (CLAIM - WRITE + SECOND, Status.DEFERRED)]
+)
+def test_a_write_begins_only_while_its_claim_lasts_longer(office: Office, late: timedelta, status: Status) -> None:
+    """Otherwise the claim is given back, and the event comes again."""
+    office.mailbox("alice")
+    slow = office.receiving(history=Slow(office.history, lambda: office.pass_time(late)))
+    message = office.message(person("alice", office.issue("alice")))
+    outcome = slow.process(message)
+    assert outcome.status is status
+    assert office.record("alice").claimed_until is None
+    assert office.receiver.process(message).status in {Status.UNCHANGED, Status.WRITTEN}
 
 
 def test_a_lost_race_for_the_claim_writes_nothing(office: Office) -> None:
