@@ -33,6 +33,8 @@ deaths = st.one_of(st.none(), st.integers(0, 14))
 # Runs of steps of one consumer: both at a time is rare when each step is drawn for itself.
 runs = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 14)), min_size=2, max_size=8)
 schedules = runs.map(lambda drawn: [consumer for consumer, steps in drawn for _ in range(steps)])
+# In seconds, of the storage that keeps what was there: longer than a claim lasts, too.
+delays = st.sampled_from((0, 0, 20, 100))
 pauses = st.sampled_from([timedelta(seconds=30), timedelta(minutes=11), timedelta(hours=2), timedelta(days=3)])
 
 
@@ -62,13 +64,17 @@ class Machine(RuleBasedStateMachine):
         self.the_directory_changes(name, state, True)
         self.a_consumer_works(4, None)
 
-    @rule(name=names, state=states, schedule=schedules)
-    def a_change_comes_twice_to_two_consumers(self, name: str, state: State, schedule: list[int]) -> None:
+    @rule(name=names, first=states, then=states, twice=st.booleans(), schedule=schedules, slow=delays)
+    def changes_meet_two_consumers(
+        self, *, name: str, first: State, then: State, twice: bool, schedule: list[int], slow: int
+    ) -> None:
         self.world.consume(9)()  # what waits already would come first
-        self.the_directory_changes(name, state, False)
-        self.world.carry(-1, again=True)
+        self.the_directory_changes(name, first, False)
+        self.world.carry(-1, again=twice)
+        if not twice:
+            self.the_directory_changes(name, then, False)
         self.world.carry(-1, again=False)
-        self.two_consumers_work(schedule, None, 0)
+        self.two_consumers_work(schedule, None, slow)
 
     @rule(name=names, state=states)
     def somebody_is_born_anew(self, name: str, state: State) -> None:
@@ -94,9 +100,9 @@ class Machine(RuleBasedStateMachine):
         self.world.steps.alone(self.world.consume(limit), Life(calls))
 
     @precondition(lambda self: self.world.office.queue.count() > 1)
-    @rule(schedule=schedules, calls=deaths, slow=st.sampled_from((0, 0, 50)))
+    @rule(schedule=schedules, calls=deaths, slow=delays)
     def two_consumers_work(self, schedule: list[int], calls: int | None, slow: int) -> None:
-        self.world.office.pass_time(timedelta(seconds=slow))
+        self.world.slowness[:] = [timedelta(seconds=slow)]
         jobs = [(self.world.consume(2), Life(calls)), (self.world.consume(2), Life())]
         self.world.steps.interleave(jobs, schedule)
 

@@ -38,6 +38,7 @@ def quiet_logs() -> Iterator[None]:
     logger.setLevel(level)
 
 
+@pytest.mark.timeout(900)  # hypothesis looks for the smallest failing life for up to five minutes
 def test_whatever_happens_everybody_is_right_after_quiet() -> None:
     """Selected ∪ foreign for everybody, nothing refused published, nothing foreign taken away, every event ended."""
     run_state_machine_as_test(Machine, settings=BUDGET)

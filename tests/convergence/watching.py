@@ -178,8 +178,10 @@ class WatchedHistory:
     world: World
 
     def keep(self, who: str, snapshot: Snapshot) -> None:
-        self.inner.keep(who, snapshot)
         self.world.snapshot(who, snapshot)
+        self.world.office.pass_time(self.world.slowness.pop() if self.world.slowness else timedelta(0))
+        self.world.steps.reached()
+        self.inner.keep(who, snapshot)
 
     def all(self, who: str) -> Sequence[Snapshot]:
         return self.inner.all(who)

@@ -55,6 +55,7 @@ class World:
         self.states = dict.fromkeys(NAMES, State())
         self.theirs: dict[str, Values] = dict.fromkeys(NAMES, Values())
         self.kept: dict[tuple[str, str], tuple[Values, Values]] = {}
+        self.slowness: list[timedelta] = []
         self.bag: list[str] = []
         self.sent: dict[int, str] = {}
         self.garbage: set[str] = set()
@@ -266,6 +267,7 @@ class World:
     def settle(self) -> None:
         """Let everything be delivered, replayed and reconciled, with no more trouble, until nothing is left to do."""
         self.tenant.troubles.clear()
+        self.slowness.clear()
         self.provision()
         while self.bag:
             self.carry(0, again=False)
