@@ -79,7 +79,7 @@ class Agent:
         if not self.active():
             raise TemporaryError(ErrorCode.LEASE_HELD, "another agent is active; this one stands by")
         # 2. Take resend requests.
-        asked = self.requests.take(self.state, self.directory) if self.requests is not None else Asked()
+        asked = self.requests.take(self.state, self.directory, self.source) if self.requests is not None else Asked()
         # 3. to 5.
         done = self._read(progress or (lambda _: None), asked)
         self.state.note("last-round", self.now().isoformat())
@@ -115,6 +115,11 @@ class Agent:
                 self._tell(error)
                 pause(_pause(error, failures))
 
+    @property
+    def source(self) -> str:
+        """Who tells, as events say it. Raises what the directory raises when it must be asked for its name."""
+        return f"urn:smime-sync:agent:{self.directory.name}"
+
     def active(self) -> bool:
         """Whether this is the active agent, or has just become it."""
         if self.lease is None or self.lease.held():
@@ -148,9 +153,10 @@ class Agent:
     def _read(self, progress: Told, asked: Asked) -> Round:
         doubt, total = self.state.doubt(), Round()
         away: SyncError | None = None
-        if asked.people:
+        if asked.people or asked.gone:
             page = Page(people=(), checkpoint=b"")
-            total = self._told(total, self._record(asked.people, page, doubt=True, keep=False))
+            more = self._record(asked.people, page, doubt=True, keep=False, gone=asked.gone)
+            total = self._told(total, more)
         if self.requests is not None:
             self.requests.done(asked)
         begun: set[str] = set()
@@ -215,13 +221,17 @@ class Agent:
                 gone = []
         return self._told(total, self._record(gone, page, doubt=False, keep=False)) if gone else total
 
-    def _record(self, people: Sequence[Person], page: Page, *, doubt: bool, keep: bool) -> Round:
-        """Write a letter for each piece of news. `keep` saves the page's checkpoint besides."""
+    def _record(
+        self, people: Sequence[Person], page: Page, *, doubt: bool, keep: bool, gone: Sequence[News] = ()
+    ) -> Round:
+        """Write a letter for each piece of news, of who is `gone` first: they may live on under another anchor. `keep`
+        saves the page's checkpoint besides."""
         guids = [person.anchor.object_guid for person in people]
         known, expected = self.state.known(guids), self.state.next_watermark()
         letters: list[Letter] = []
         refused: list[str] = []
-        for piece in (p for person in people for p in news(person, known.get(person.anchor.object_guid), doubt=doubt)):
+        living = (p for person in people for p in news(person, known.get(person.anchor.object_guid), doubt=doubt))
+        for piece in (*gone, *living):
             watermark = Watermark(expected.epoch, expected.sequence + len(letters))
             try:
                 letters.append(self._letter(page, piece, watermark))
@@ -238,7 +248,7 @@ class Agent:
     def _letter(self, page: Page, piece: News, watermark: Watermark) -> Letter:
         event = Event(
             id=str(watermark),
-            source=f"urn:smime-sync:agent:{self.directory.name}",
+            source=self.source,
             time=self._moment(page.changed_at),
             watermark=watermark,
             person=piece.person,

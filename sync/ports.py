@@ -73,6 +73,9 @@ class Directory(Protocol):
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
         """These people whole, as they are now; whoever is not there or out of scope comes as deleted."""
 
+    def anchored(self, consistency_guids: Sequence[bytes]) -> Sequence[Person]:
+        """Whoever lives in scope under one of these mS-DS-ConsistencyGuids, whole."""
+
     def clock(self) -> datetime | None:
         """What time it is there (UTC); None where there is no clock."""
 

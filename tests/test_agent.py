@@ -44,6 +44,9 @@ class Script:
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
         return [self.there.get(guid, Person(anchor=SourceAnchor(guid), deleted=True)) for guid in guids]
 
+    def anchored(self, consistency_guids: Sequence[bytes]) -> Sequence[Person]:
+        return [each for each in self.there.values() if each.anchor.consistency_guid in consistency_guids]
+
     def clock(self) -> None:
         return None
 
@@ -511,19 +514,107 @@ def test_after_somebody_elses_term_whoever_changed_is_told_again(site: Site) -> 
     assert replace(site.agent([delta(ALICE)]), lease=lease).once().sent == 0
 
 
-def test_asked_for_one_person_it_tells_them_again(site: Site) -> None:
-    """By ImmutableId, whatever it remembers; a stranger is nobody; and the request is gone."""
-    site.agent([full(ALICE, BOB)]).once()
-    site.sent()
+def answers(site: Site, anchors: Sequence[str], *there: Person) -> list[tuple[str, bool]]:
+    """Ask for these anchors where these people live; who was told then, and whether as gone."""
     requests = EmbeddedQueue(Database(None, lambda: NOW))
-    for anchor in (ALICE.anchor.immutable_id, "AAAAAAAAAAAAAAAAAAAAAA==", "no anchor"):
-        Asking(requests).ask(anchor)
-    requests.send("garbage")
+    for anchor in anchors:
+        Asking(requests).ask(anchor, "urn:smime-sync:agent:corp.example")
     agent = replace(site.agent([]), requests=ResendRequests(requests))
     assert isinstance(agent.directory, Script)
-    agent.directory.there[ALICE.anchor.object_guid] = ALICE
-    assert agent.once().sent == 1
-    assert [event.person for event in site.sent()] == [ALICE]
+    agent.directory.there |= {each.anchor.object_guid: each for each in there}
+    agent.once()
+    assert requests.count() == 0
+    events = sorted(site.sent(), key=lambda event: event.watermark)
+    return [(event.person.anchor.immutable_id, event.person.deleted) for event in events]
+
+
+def test_asked_for_one_person_it_tells_them_again(site: Site) -> None:
+    """By ImmutableId, whatever it remembers; what is no anchor is nobody's; and the request is gone."""
+    site.agent([full(ALICE, BOB)]).once()
+    site.sent()
+    alice = ALICE.anchor.immutable_id
+    assert answers(site, [alice, "no anchor", "AAAA"], ALICE, BOB) == [(alice, False)]
+
+
+def test_asked_for_whoever_is_nowhere_it_says_that_they_are_gone(site: Site) -> None:
+    """With what it remembers of them, and also when it never heard of them: the cloud makes no events itself."""
+    site.agent([full(ALICE, BOB)]).once()
+    site.sent()
+    bob, stranger = BOB.anchor.immutable_id, person("stranger").anchor.immutable_id
+    assert answers(site, [bob, stranger], ALICE) == [(bob, True), (stranger, True)]
+    assert site.agent([]).once().sent == 0
+
+
+def test_asked_for_somebody_in_another_spelling_it_calls_nobody_gone(site: Site) -> None:
+    """Base64 may end in bits that mean nothing; the bytes are the person's."""
+    alice = ALICE.anchor.immutable_id
+    other = alice[:21] + {"A": "B", "Q": "R", "g": "h", "w": "x"}[alice[21]] + "=="
+    assert other != alice
+    assert answers(site, [other], ALICE) == [(alice, False)]
+
+
+def test_asked_for_an_anchor_that_is_a_consistency_guid_it_finds_its_bearer(site: Site) -> None:
+    """Whom the lost memory does not know: somebody whose account was moved here from another forest."""
+    moved = replace(ALICE, anchor=SourceAnchor(ALICE.anchor.object_guid, b"an older account"))
+    assert answers(site, [moved.anchor.immutable_id], moved) == [(moved.anchor.immutable_id, False)]
+
+
+def test_asked_for_an_anchor_that_somebody_had_before_only_that_one_is_gone(site: Site) -> None:
+    """They live on under their mS-DS-ConsistencyGuid, are told so, and are remembered so."""
+    now = replace(ALICE, anchor=SourceAnchor(ALICE.anchor.object_guid, b"the newer anchor"))
+    site.agent([full(now)]).once()
+    site.sent()
+    old, new = ALICE.anchor.immutable_id, now.anchor.immutable_id
+    assert answers(site, [old], now) == [(old, True), (new, False)]
+    assert site.agent([full(now)]).once().sent == 0
+
+
+def test_many_strangers_who_are_gone_at_once_are_held(site: Site) -> None:
+    """A lost memory and a base that shows nobody must not withdraw everybody."""
+    site.agent([full(*crowd(10))]).once()
+    site.sent()
+    strangers = [person(f"stranger{n}").anchor.immutable_id for n in range(5)]
+    assert answers(site, strangers) == []
+    held = site.state.condition().held
+    assert held is not None
+    assert set(held.anchors) == set(strangers)
+
+
+def test_what_another_agent_is_asked_is_left_to_it(site: Site) -> None:
+    """A person of another directory is not called gone because they are not in this one."""
+    requests = EmbeddedQueue(Database(None, lambda: NOW))
+    Asking(requests).ask(ALICE.anchor.immutable_id, "urn:smime-sync:agent:other.example")
+    Asking(requests).ask(None, "urn:smime-sync:agent:other.example")
+    agent = replace(site.agent([]), requests=ResendRequests(requests))
+    assert agent.once().sent == 0
+    assert site.state.checkpoint() is None
+    assert requests.count() == 2
+
+
+def test_a_directory_that_fails_while_it_is_searched_calls_nobody_gone(site: Site) -> None:
+    """The request stays on the queue, and is taken again."""
+    site.agent([full(ALICE)]).once()
+    site.sent()
+    requests = EmbeddedQueue(Database(None, lambda: NOW))
+    Asking(requests).ask(ALICE.anchor.immutable_id)
+
+    class Failing(Script):
+        def anchored(self, consistency_guids: Sequence[bytes]) -> Sequence[Person]:
+            raise TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, "away")
+
+    agent = replace(site.agent(), requests=ResendRequests(requests), directory=Failing([]))
+    with pytest.raises(TemporaryError, match="away"):
+        agent.once()
+    assert site.sent() == []
+    assert requests.count() == 1
+
+
+def test_a_message_that_is_no_request_is_dropped(site: Site) -> None:
+    """Whoever may write to the queue makes the agent do no more than read."""
+    requests = EmbeddedQueue(Database(None, lambda: NOW))
+    for body in ("garbage", "[]", '{"type": "smime-sync.resend-request.v2", "anchor": null}', '"text"'):
+        requests.send(body)
+    assert replace(site.agent([]), requests=ResendRequests(requests)).once() == Round()
     assert requests.count() == 0
 
 

@@ -57,6 +57,9 @@ class There:
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:
         return [Person(anchor=SourceAnchor(guid), deleted=True) for guid in guids]
 
+    def anchored(self, consistency_guids: Sequence[bytes]) -> Sequence[Person]:
+        return [each for each in self.people if each.anchor.consistency_guid in consistency_guids]
+
     def clock(self) -> datetime:
         return NOW + self.skew
 

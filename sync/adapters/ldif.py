@@ -56,6 +56,10 @@ class LdifDirectory:
         people = {person.anchor.object_guid: person for page in self.changes(None) for person in page.people}
         return [people.get(guid, Person(anchor=SourceAnchor(guid), deleted=True)) for guid in guids]
 
+    def anchored(self, consistency_guids: Sequence[bytes]) -> Sequence[Person]:
+        people = [person for page in self.changes(None) for person in page.people]
+        return [each for each in people if each.anchor.consistency_guid in consistency_guids and not each.deleted]
+
     def clock(self) -> None:
         """A file has no clock of its own."""
 

@@ -120,6 +120,16 @@ class DirectoryContract:
         (follower := Follower()).follow(directory)
         assert follower.people[guid].anchor == SourceAnchor(guid, bytes(range(16)))
 
+    def test_whoever_bears_a_consistency_guid_is_found_by_it(self, stage: Stage, directory: Directory) -> None:
+        """Only the living, whole; an objectGUID is none."""
+        bearer, gone = bytes(range(100, 116)), bytes(range(120, 136))
+        guid = stage.add("bearer", userCertificate=[FIRST], **{"mS-DS-ConsistencyGuid": [bearer]})
+        stage.delete(stage.add("gone bearer", userCertificate=[FIRST], **{"mS-DS-ConsistencyGuid": [gone]}))
+        (found,) = directory.anchored([bearer, gone, guid, bytes(16)])
+        assert found.anchor == SourceAnchor(guid, bearer)
+        assert found.values == Values.of([FIRST])
+        assert not directory.anchored([])
+
     def test_a_disabled_account_is_told_and_not_gone(self, stage: Stage, directory: Directory) -> None:
         """Shared and linked mailboxes sit on disabled accounts."""
         guid = stage.add("shared", userCertificate=[FIRST], userAccountControl=["514"])

@@ -88,6 +88,10 @@ class ActiveDirectory:
         people, _ = self._reader(*self._look()).again(guids)
         return people
 
+    def anchored(self, consistency_guids: Sequence[bytes]) -> tuple[Person, ...]:
+        """Whoever lives here in scope under one of these mS-DS-ConsistencyGuids. Raises what `changes` raises."""
+        return self._reader(*self._look()).anchored(consistency_guids)
+
     def wait(self, timeout: timedelta) -> bool:
         """Sleep until something in the domain changed, in scope or not, or until `timeout` passed.
 

@@ -59,6 +59,10 @@ class Forest:
             living |= {person.anchor.object_guid: person for person in found if not person.deleted}
         return tuple(living.get(guid) or gone(guid) for guid in guids)
 
+    def anchored(self, consistency_guids: Sequence[bytes]) -> tuple[Person, ...]:
+        """Whoever lives in any domain under one of these mS-DS-ConsistencyGuids; raises what `changes` raises."""
+        return tuple(person for domain in self._domains.values() for person in domain.anchored(consistency_guids))
+
     def wait(self, timeout: timedelta) -> bool:
         """Sleep until something changed in any domain, or until `timeout` passed."""
         if unheard := [domain for domain in self._domains.values() if domain.news is None]:

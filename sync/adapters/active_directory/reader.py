@@ -12,7 +12,16 @@ import ldap3
 
 from sync.adapters.active_directory import controls
 from sync.adapters.active_directory.connection import SUCCESS, Connection
-from sync.adapters.active_directory.entries import ATTRIBUTES, OBJECT_GUID, Entry, changed_at, gone, object_guid, person
+from sync.adapters.active_directory.entries import (
+    ATTRIBUTES,
+    CONSISTENCY_GUID,
+    OBJECT_GUID,
+    Entry,
+    changed_at,
+    gone,
+    object_guid,
+    person,
+)
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 
@@ -101,6 +110,16 @@ class Reader:
             people += [person(entries[guid]) if guid in entries else gone(guid) for guid in chunk]
             times += [moment for entry in entries.values() if (moment := changed_at(entry))]
         return tuple(people), max(times, default=None)
+
+    def anchored(self, consistency_guids: Sequence[bytes]) -> tuple[Person, ...]:
+        """Whoever lives in scope under one of these mS-DS-ConsistencyGuids. Active Directory keeps no index of them."""
+        people: list[Person] = []
+        for start in range(0, len(consistency_guids), AT_ONCE):
+            chunk = consistency_guids[start : start + AT_ONCE]
+            anyone = "".join(f"({CONSISTENCY_GUID}={_escaped(guid)})" for guid in chunk)
+            found, _ = self._search(self.base, f"(&{self.filter_}(|{anyone}))", ATTRIBUTES)
+            people += [person(self._whole(entry)) for entry in found]
+        return tuple(people)
 
     def _dirsync(self, filter_: str, cookie: bytes) -> Changes:
         """One DirSync answer over the whole domain, the only base that the control takes.
