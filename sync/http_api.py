@@ -16,6 +16,7 @@ from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 if TYPE_CHECKING:
     from sync.asked import Asked
     from sync.explainer import Explainer
+    from sync.overview import Overseer
     from sync.replayer import Replayer
 
 
@@ -48,6 +49,10 @@ class Operations(Protocol):
         """All about one person."""
 
     @property
+    def overseer(self) -> Overseer:
+        """How it stands."""
+
+    @property
     def replayer(self) -> Replayer:
         """Failed messages and their replay."""
 
@@ -67,6 +72,11 @@ class Route:
 def health(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
     """Whether the settings are whole. Nothing private, and no other service is asked."""
     return product.health()
+
+
+def status(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
+    """Agents, queue, failures, coverage and what expires, as `smime-sync status --json`."""
+    return product.overseer.look().to_json()
 
 
 def explain(product: Operations, request: Request) -> Mapping[str, object]:
@@ -104,6 +114,7 @@ def replay(product: Operations, request: Request) -> Mapping[str, object]:
 
 ROUTES = (
     Route(name="health", method="GET", act=health),
+    Route(name="status", method="GET", act=status),
     Route(name="explain", method="GET", act=explain),
     Route(name="failed", method="GET", act=failed),
     Route(name="replay", method="POST", act=replay),

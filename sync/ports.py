@@ -308,6 +308,16 @@ class MessageSource(Protocol):
         """How many messages wait, hidden ones included (about)."""
 
 
+class Backlog(Protocol):
+    """The change queue, from the watcher's side."""
+
+    def count(self) -> int:
+        """How many messages wait, hidden ones included (about)."""
+
+    def oldest(self) -> datetime | None:
+        """Since when a visible message waits, of the few that come next; None where none is visible."""
+
+
 class Recipients(Protocol):
     """Exchange Online."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial, reduce
 from operator import or_
 from typing import TypedDict
@@ -63,6 +63,7 @@ class _Judgement(TypedDict):
     next_change: datetime | None
     basis: str
     certificates: tuple[str, ...]
+    expiries: tuple[date, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +210,7 @@ class Processor:
             next_change=decision.next_change if decision else None,
             basis=self.basis(),
             certificates=decision.marks if decision else (),
+            expiries=decision.expiries if decision else (),
         )
 
     def _insist_on_no_claim(self, record: Record) -> None:

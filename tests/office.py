@@ -21,6 +21,7 @@ from sync.adapters.embedded import (
     EmbeddedRecipients,
 )
 from sync.auditor import Auditor
+from sync.core.certificate import Certificate
 from sync.core.event import Cause, Event
 from sync.core.identity import SourceAnchor, Watermark
 from sync.core.judgement import Context
@@ -28,10 +29,12 @@ from sync.core.path import TrustStore
 from sync.core.person import Attribute, Person, Values
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Outcome, Record
+from sync.core.summary import issuer_names
 from sync.drain import drain
 from sync.errors import SyncError
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
+from sync.overview import Overseer
 from sync.ports import Ledger, Message, Recipients
 from sync.processor import Processor
 from sync.receiver import Receiver
@@ -172,6 +175,19 @@ class Office:
     @property
     def explainer(self) -> Explainer:
         return Explainer(ledger=self.ledger, failures=self.failures, processor=self.processor, now=lambda: self.now)
+
+    @property
+    def overseer(self) -> Overseer:
+        authorities = [Certificate.parse(each.der) for each in (self.root, self.issuing)]
+        return Overseer(
+            ledger=self.ledger,
+            failures=self.failures,
+            backlog=self.queue,
+            blobs=self.losses.blobs,
+            audit=self.audit,
+            issuers=lambda: issuer_names(authorities),
+            now=lambda: self.now,
+        )
 
     @property
     def auditor(self) -> Auditor:

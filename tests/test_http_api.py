@@ -14,6 +14,7 @@ from sync import http_api
 from sync.errors import HINTS, ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.explainer import Explainer
 from sync.http_api import ROUTES, Answer, Operations, Request, Route, answer
+from sync.overview import Overseer
 from sync.replayer import Replayer
 from tests.office import Office, person
 
@@ -27,6 +28,10 @@ class Product:
     @property
     def explainer(self) -> Explainer:
         return self.office.explainer
+
+    @property
+    def overseer(self) -> Overseer:
+        return self.office.overseer
 
     @property
     def replayer(self) -> Replayer:

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
@@ -129,6 +129,12 @@ class StorageQueue:
         """See ports.MessageSource."""
         with translated(self._service):
             return self._client.get_queue_properties().approximate_message_count or 0
+
+    def oldest(self) -> datetime | None:
+        """See ports.Backlog."""
+        with translated(self._service):
+            waiting = [message.inserted_on for message in self._client.peek_messages(max_messages=_MAX_PAGE)]
+        return min((each for each in waiting if each is not None), default=None)
 
     def close(self) -> None:
         """Let go of connections."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from sync.core.findings import Finding
 from sync.core.judgement import Context, Verdict, judge
@@ -22,7 +22,8 @@ class Decision:
     """What should be written to whom, and the reason for each value.
 
     `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole. At
-    `next_change` (UTC) time alone may make it another decision. `marks` name what is published (core.revoked).
+    `next_change` (UTC) time alone may make it another decision. `marks` name what is published (core.revoked),
+    `expiries` are the days (UTC) until which each of these is valid.
     """
 
     owner: Owner
@@ -33,6 +34,7 @@ class Decision:
     findings: tuple[Finding, ...] = ()
     next_change: datetime | None = None
     marks: tuple[str, ...] = ()
+    expiries: tuple[date, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -77,6 +79,12 @@ def decide(
         made = plan_back(
             values=held.values, ours=held.managed, current=recipient.values, managed=managed, shared=shared
         )
+    published = {
+        mark(each.certificate): each.certificate.not_after.date()
+        for each in selection.verdicts
+        if each.certificate and any(_published(each, selected))
+    }
+    published = dict(sorted(published.items()))
     return Decision(
         owner=recipient.owner,
         judged=_judged(selection, selected),
@@ -85,15 +93,8 @@ def decide(
         policy=context.policy.label,
         findings=selection.findings,
         next_change=None if withdraw else next_change(selection.verdicts, here),
-        marks=tuple(
-            sorted(
-                {
-                    mark(each.certificate)
-                    for each in selection.verdicts
-                    if each.certificate and any(_published(each, selected))
-                }
-            )
-        ),
+        marks=tuple(published),
+        expiries=tuple(published.values()),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from sync.core.identity import Watermark
@@ -47,6 +47,7 @@ class Digest:
     next_change: datetime | None = None
     basis: str | None = None
     certificates: tuple[str, ...] = ()
+    expiries: tuple[date, ...] = ()
     source: str | None = None
 
 
@@ -65,6 +66,7 @@ def digest(record: Record) -> Digest:
         next_change=record.next_change,
         basis=record.basis,
         certificates=record.certificates,
+        expiries=record.expiries,
         source=record.source,
     )
 

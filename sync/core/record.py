@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from sync.core.event import Event
@@ -94,6 +94,7 @@ class Record:
     Of the last event: `state_hash` is its person's, `names` their addresses and UPN, folded, `deleted` whether they
     have left, `source` the agent that told it. Of the last decision: `desired` is how the recipient should look
     (core.recipient.appearance), `certificates` are the marks of what is published of theirs (core.revoked),
+    `expiries` the days until which each of these is valid,
     `next_change` is when time alone may make it another one (UTC), `basis` what it was judged on. See core.digest.
     """
 
@@ -112,6 +113,7 @@ class Record:
     next_change: datetime | None = None
     basis: str | None = None
     certificates: tuple[str, ...] = ()
+    expiries: tuple[date, ...] = ()
     source: str | None = None
     version: str | None = None
 

@@ -14,7 +14,12 @@ _ISSUER = 16
 
 def mark(certificate: Certificate) -> str:
     """Issuer and serial number in short: what a revocation list knows a certificate by."""
-    return f"{_issuer(certificate.issuer)}{certificate.serial:x}"
+    return f"{issuer_mark(certificate.issuer)}{certificate.serial:x}"
+
+
+def mark_of_issuer(mark_: str) -> str:
+    """The issuer's part of a certificate's mark."""
+    return mark_[:_ISSUER]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,11 @@ class Revoked:
         """Sort the lists, and look the CAs of the trust store up in them."""
         by_issuer: dict[str, tuple[RevocationList, ...]] = {}
         for each in lists:
-            by_issuer[_issuer(each.issuer)] = (*by_issuer.get(_issuer(each.issuer), ()), each)
+            by_issuer[issuer_mark(each.issuer)] = (*by_issuer.get(issuer_mark(each.issuer), ()), each)
         found, left = cls(by_issuer, frozenset()), list(authorities)
         while below := [each for each in left if found.names([mark(each)])]:
             left = [each for each in left if each not in below]
-            found = cls(by_issuer, found.authorities | {_issuer(each.subject) for each in below})
+            found = cls(by_issuer, found.authorities | {issuer_mark(each.subject) for each in below})
         return found
 
     def names(self, marks: Sequence[str]) -> bool:
@@ -47,5 +52,6 @@ class Revoked:
         return False
 
 
-def _issuer(name: bytes) -> str:
+def issuer_mark(name: bytes) -> str:
+    """An issuer's encoded name in short."""
     return hashlib.sha256(name).hexdigest()[:_ISSUER]

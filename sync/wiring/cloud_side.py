@@ -21,9 +21,11 @@ from sync.core.judgement import Context
 from sync.core.path import TrustStore
 from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
+from sync.core.summary import issuer_names
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
-from sync.ports import AuditLog, EventQueue, Failures, Ledger, Message
+from sync.overview import Overseer
+from sync.ports import AuditLog, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Limits, Reconciler, Reconciliation
@@ -37,6 +39,7 @@ from sync.wiring.tenant import recipients
 
 if TYPE_CHECKING:
     from sync.adapters.embedded import EmbeddedQueue, EmbeddedRecipients
+    from sync.adapters.storage_queue import StorageQueue
     from sync.opening import Opener
 
 
@@ -50,6 +53,7 @@ class App:
     restorer: Restorer
     explainer: Explainer
     auditor: Auditor
+    overseer: Overseer
     losses: LossGuard
     failures: Failures
 
@@ -74,7 +78,8 @@ class App:
         return self.reconciler.reconcile(apply=apply, scope=scope, approve=approve, progress=progress)
 
     def prune(self) -> int:
-        """Delete the audit log's oldest entries; return how many."""
+        """Once a day: delete the audit log's oldest entries, return how many; count coverage and what expires."""
+        self.overseer.count()
         return self.auditor.prune()
 
     def health(self) -> dict[str, object]:
@@ -207,6 +212,7 @@ class _UseCases(TypedDict):
     restorer: Restorer
     explainer: Explainer
     auditor: Auditor
+    overseer: Overseer
     losses: LossGuard
     failures: Failures
 
@@ -223,7 +229,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
     processor: Processor,
     ledger: Ledger,
     failures: Failures,
-    queue: EventQueue,
+    queue: StorageQueue | EmbeddedQueue,
     clock: Callable[[], datetime],
     losses: LossGuard,
     limits: Limits,
@@ -255,12 +261,25 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
             opening=opening,
         ),
         explainer=Explainer(ledger=ledger, failures=failures, processor=processor, now=clock, opening=opening),
+        overseer=Overseer(
+            ledger=ledger,
+            failures=failures,
+            backlog=queue,
+            blobs=losses.blobs,
+            audit=kept.log,
+            issuers=lambda: _issuers(processor.judging(clock()).trust),
+            now=clock,
+        ),
         auditor=Auditor(log=kept.log, ledger=ledger, now=clock, days=kept.days),
         losses=losses,
         replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock),
         restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),
         failures=failures,
     )
+
+
+def _issuers(trust: TrustStore) -> dict[str, str]:
+    return issuer_names(each.certificate for each in (*trust.anchors, *trust.intermediates))
 
 
 def opener(config: settings.CloudSettings) -> Opener:

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import EventQueue, Message, MessageSource
+from sync.ports import Backlog, EventQueue, Message, MessageSource
 
 NO_TIME = timedelta(0)
 SECOND = timedelta(seconds=1)
@@ -17,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 LIMIT = 49_152
 
 
-class Queue(EventQueue, MessageSource, Protocol):
+class Queue(EventQueue, MessageSource, Backlog, Protocol):
     """Both sides of one queue."""
 
 
@@ -173,6 +173,24 @@ class QueueContract:
         queue.receive(1, MINUTE)
 
         assert queue.count() == 2
+
+    def test_the_oldest_visible_message_says_since_when(
+        self, queue: Queue, pass_time: Callable[[timedelta], None]
+    ) -> None:
+        """Nothing waits on an empty queue, nor where all are being worked on."""
+        assert queue.oldest() is None
+        queue.send("first")
+        pass_time(2 * SECOND)
+        first = queue.oldest()
+        assert first is not None
+        queue.send("second")
+        assert queue.oldest() == first
+        [taken] = queue.receive(1, MINUTE)
+        second = queue.oldest()
+        assert second is not None
+        assert second > first or taken.body == "second"
+        queue.receive(9, MINUTE)
+        assert queue.oldest() is None
 
     def test_an_event_over_48_kib_is_refused(self, queue: Queue) -> None:
         """In bytes of UTF-8, before anything is sent: no queue would take it, today or tomorrow."""

@@ -11,6 +11,7 @@ import requests
 from sync.adapters.http_server import serving
 from sync.errors import ErrorCode, PermanentError
 from sync.explainer import Explainer
+from sync.overview import Overseer
 from sync.replayer import Replayer
 from tests.office import Office
 
@@ -26,6 +27,10 @@ class Product:
     @property
     def explainer(self) -> Explainer:
         return self.office.explainer
+
+    @property
+    def overseer(self) -> Overseer:
+        return self.office.overseer
 
     @property
     def replayer(self) -> Replayer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sync.adapters.embedded.database import Database
 from sync.errors import ErrorCode, PermanentError
@@ -56,3 +56,9 @@ class EmbeddedQueue:
     def count(self) -> int:
         (count,) = self._database.rows("SELECT count(*) FROM queue")[0]
         return int(count)
+
+    def oldest(self) -> datetime | None:
+        (visible_at,) = self._database.rows(
+            "SELECT min(visible_at) FROM queue WHERE visible_at <= ?", self._database.now().timestamp()
+        )[0]
+        return None if visible_at is None else datetime.fromtimestamp(visible_at, UTC)

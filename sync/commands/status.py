@@ -1,0 +1,83 @@
+"""`smime-sync status`: is it keeping up, how many people are covered, and whose certificates expire next?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.bar import Bar
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.progress import Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sync import wiring
+from sync.commands.output import AsJson, err, out, print_json
+from sync.core.summary import Summary
+from sync.overview import Health, Overview
+
+_STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.CRITICAL: "red"}
+
+
+def status(
+    count: Annotated[bool, typer.Option("--count", help="Count coverage and expiry anew.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Agent, queue, failures, coverage and expiry at a glance. Exit 0 all well, 1 a warning, 2 critical."""
+    overseer = wiring.cloud().overseer
+    if count:
+        with Progress(TextColumn("counted {task.completed}"), console=err, transient=True, disable=as_json) as bar:
+            task = bar.add_task("", total=None)
+            overseer.count(lambda number: bar.update(task, completed=number))
+    found = overseer.look()
+    if as_json:
+        print_json(found.to_json())
+    else:
+        out.print(picture(found))
+    raise typer.Exit(int(found.health))
+
+
+def picture(found: Overview) -> RenderableType:
+    """The overview for a person who reads."""
+    return Group(*_parts(found))
+
+
+def _parts(found: Overview) -> Iterator[RenderableType]:
+    yield Text(found.health.name.lower(), style=_STYLES[found.health])
+    for concern in found.concerns:
+        yield Text(f"  • {concern.text}", style=_STYLES[concern.health])
+    table = Table(show_header=False, box=None)
+    for source, beat in found.agents.items():
+        table.add_row(f"agent {escape(source)}", escape(f"heard at {beat.get('at')}, waiting {beat.get('waiting', 0)}"))
+    since = f", the oldest since {found.oldest:%Y-%m-%d %H:%M:%S} UTC" if found.oldest else ""
+    table.add_row("change queue", f"{found.queued} messages{since}")
+    table.add_row("failed", ", ".join(f"{number} {reason}" for reason, number in found.failed.items()) or "none")
+    if found.run is not None:
+        table.add_row("reconciliation", escape(f"{found.run.get('phase')}, begun {found.run.get('began')}"))
+    if found.latency is not None:
+        told = f"p50 {found.latency.p50:.1f} s, p99 {found.latency.p99:.1f} s"
+        table.add_row("change to write", f"{told} ({found.latency.writes} writes of the last day)")
+    if found.summary is not None:
+        share = 100 * found.summary.covered / found.summary.people if found.summary.people else 0.0
+        counted = f"counted {found.summary.at:%Y-%m-%d %H:%M} UTC"
+        table.add_row(
+            "coverage", f"{found.summary.covered} of {found.summary.people} people, {share:.1f} % ({counted})"
+        )
+    yield table
+    if found.summary is not None and found.summary.expiring:
+        yield _forecast(found, found.summary)
+
+
+def _forecast(found: Overview, summary: Summary) -> Table:
+    most = max(sum(counts.values()) for counts in summary.expiring.values())
+    table = Table(
+        "week of", "expire", "", "by issuer", title="Published certificates that expire", title_justify="left"
+    )
+    for week, counts in summary.expiring.items():
+        total = sum(counts.values())
+        issuers = "\n".join(f"{number} {escape(found.issuer(each))}" for each, number in Counter(counts).most_common(5))
+        table.add_row(week, str(total), Bar(most, 0, total, width=20), issuers)
+    return table

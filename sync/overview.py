@@ -1,0 +1,231 @@
+"""Is it keeping up? The whole product at a glance: `smime-sync status`.
+
+What a walk of everybody finds (coverage, what expires) lies in a blob that a timer renews; the rest is asked now, and
+costs the same for a thousand people as for a million.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from itertools import islice
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sync.core.digest import Digest
+from sync.core.record import Status
+from sync.core.summary import OTHERS, Summary, summarise
+from sync.errors import ErrorCode, PermanentError
+from sync.ports import AuditLog, Backlog, BlobStore, Failures, Ledger
+
+SUMMARY = "summary.json"
+SILENT_AFTER = timedelta(minutes=5)
+"""A heartbeat comes once a minute."""
+SLOW_AFTER = timedelta(minutes=15)
+STUCK_AFTER = timedelta(hours=1)
+RECONCILED_WITHIN = timedelta(hours=48)
+FEW = 1000
+"""So many failures are counted, and so many thousand audit entries read; beyond them it is said to be more."""
+_ENTRIES = 50 * FEW
+_DAY = timedelta(days=1)
+_MOMENT = timedelta(microseconds=1)
+_SUMMARY = TypeAdapter(Summary)
+
+
+class Health(IntEnum):
+    """The exit code, as monitoring plug-ins have it."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """One thing that somebody should look at."""
+
+    health: Health
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """From the change in the directory to its write, of `writes` of the last day, in seconds."""
+
+    writes: int
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """`agents` are the heartbeats by source, `failed` counts failures by reason, `run` is the last reconciliation as
+    its blob tells it, `issuers` names the CAs of the summary by their marks."""
+
+    at: datetime
+    agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    queued: int = 0
+    oldest: datetime | None = None
+    failed: Mapping[str, int] = field(default_factory=dict)
+    run: Mapping[str, Any] | None = None
+    latency: Latency | None = None
+    summary: Summary | None = None
+    issuers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def health(self) -> Health:
+        """The worst of what there is."""
+        return max((each.health for each in self.concerns), default=Health.OK)
+
+    @property
+    def concerns(self) -> tuple[Concern, ...]:
+        """What somebody should look at, the worst first."""
+        return tuple(sorted(self._concerns(), key=lambda each: -each.health))
+
+    def _concerns(self) -> Iterator[Concern]:
+        if not self.agents:
+            yield Concern(health=Health.WARNING, text="no agent has been heard of")
+        for source, beat in self.agents.items():
+            age = self.at - _moment(beat)
+            if age > SILENT_AFTER:
+                yield Concern(health=Health.CRITICAL, text=f"the agent of {source} is silent for {_span(age)}")
+            if beat.get("held"):
+                yield Concern(
+                    health=Health.WARNING, text=f"the agent of {source} holds events back: see `agent status`"
+                )
+            if error := beat.get("lastError"):
+                yield Concern(health=Health.WARNING, text=f"the agent of {source} had an error: {error}")
+        if self.oldest is not None and (age := self.at - self.oldest) > SLOW_AFTER:
+            health = Health.CRITICAL if age > STUCK_AFTER else Health.WARNING
+            yield Concern(health=health, text=f"a message waits for {_span(age)} on the change queue")
+        if self.failed:
+            yield Concern(health=Health.WARNING, text=f"{_most(self.failed.values())} messages failed: see `failed`")
+        if self.run is not None and self.run.get("phase") == "guarded":
+            yield Concern(
+                health=Health.CRITICAL, text=f"reconciliation {self.run.get('id')} is guarded: it waits for you"
+            )
+        if self.summary is None or self.at - self.summary.at > RECONCILED_WITHIN:
+            yield Concern(health=Health.WARNING, text="coverage was not counted for two days: does the timer run?")
+
+    def to_json(self) -> dict[str, object]:
+        """For `--json`, monitoring and the console."""
+        return {
+            "at": self.at.isoformat(),
+            "health": self.health.name.lower(),
+            "concerns": [{"health": each.health.name.lower(), "text": each.text} for each in self.concerns],
+            "agents": {source: dict(beat) for source, beat in self.agents.items()},
+            "queue": {"messages": self.queued, "oldest": self.oldest.isoformat() if self.oldest else None},
+            "failed": dict(self.failed),
+            "run": dict(self.run) if self.run else None,
+            "latency": self.latency
+            and {"writes": self.latency.writes, "p50": self.latency.p50, "p99": self.latency.p99},
+            "summary": json.loads(_SUMMARY.dump_json(self.summary)) if self.summary else None,
+            "issuers": dict(self.issuers),
+        }
+
+    def issuer(self, mark: str) -> str:
+        """A CA's name by its mark."""
+        return "others" if mark == OTHERS else self.issuers.get(mark, f"unknown CA {mark}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overseer:
+    """`issuers` gives the names of CAs by their marks."""
+
+    ledger: Ledger
+    failures: Failures
+    backlog: Backlog
+    blobs: BlobStore
+    audit: AuditLog
+    issuers: Callable[[], Mapping[str, str]]
+    now: Callable[[], datetime]
+
+    def look(self) -> Overview:
+        """How it stands now. Raises what the ports raise."""
+        now = self.now()
+        blob = self.blobs.get(SUMMARY)
+        run = self.blobs.get("runs/current.json")
+        beats = ((name, self.blobs.get(name)) for name in self.blobs.names("heartbeat/"))
+        return Overview(
+            at=now,
+            agents={_source(name): _read(name, beat.content) for name, beat in beats if beat},
+            queued=self.backlog.count(),
+            oldest=self.backlog.oldest(),
+            failed=dict(Counter(failure.reason for failure in islice(self.failures.all(), FEW))),
+            run=_read("runs/current.json", run.content) if run else None,
+            latency=self._latency(now),
+            summary=_summary(blob.content) if blob else None,
+            issuers=self.issuers(),
+        )
+
+    def count(self, progress: Callable[[int], None] | None = None) -> Summary:
+        """Walk everybody, and keep what was found for `look`."""
+        summary = summarise(_told(self.ledger.digests(), progress), self.now())
+        self.blobs.put(SUMMARY, _SUMMARY.dump_json(summary))
+        return summary
+
+    def _latency(self, now: datetime) -> Latency | None:
+        entries = islice(self.audit.between(now - _DAY, now + _MOMENT), _ENTRIES)
+        seconds = sorted(
+            each.seconds
+            for each in entries
+            if each.status is Status.WRITTEN and each.cause == "change" and each.seconds is not None
+        )
+        if not seconds:
+            return None
+        return Latency(writes=len(seconds), p50=_quantile(seconds, 50), p99=_quantile(seconds, 99))
+
+
+def _quantile(ordered: list[float], percent: int) -> float:
+    """The nearest rank: a value that there was."""
+    return ordered[-(-len(ordered) * percent // 100) - 1]
+
+
+def _told(digests: Iterable[Digest], progress: Callable[[int], None] | None) -> Iterator[Digest]:
+    for number, digest in enumerate(digests, start=1):
+        if progress is not None and number % 500 == 0:
+            progress(number)
+        yield digest
+
+
+def _source(name: str) -> str:
+    return name.removeprefix("heartbeat/").removesuffix(".json")
+
+
+def _read(name: str, content: bytes) -> Mapping[str, Any]:
+    try:
+        told = json.loads(content)
+    except ValueError as error:
+        raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"the blob {name} is not JSON") from error
+    if not isinstance(told, dict):
+        raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"the blob {name} is not a JSON object")
+    return told
+
+
+def _summary(content: bytes) -> Summary | None:
+    """Of another release it is none: the timer counts again."""
+    try:
+        return _SUMMARY.validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _moment(beat: Mapping[str, Any]) -> datetime:
+    try:
+        return datetime.fromisoformat(str(beat.get("at")))
+    except ValueError as error:
+        raise PermanentError(ErrorCode.LEDGER_MALFORMED, "a heartbeat says no time") from error
+
+
+def _most(counts: Iterable[int]) -> str:
+    total = sum(counts)
+    return f"{total} or more" if total >= FEW else str(total)
+
+
+def _span(time: timedelta) -> str:
+    return str(time).partition(".")[0]

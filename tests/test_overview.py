@@ -1,0 +1,203 @@
+"""status: what needs somebody's eye is said, and what is counted is right."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from sync import wiring
+from sync.cli import app
+from sync.commands.status import picture
+from sync.core.certificate import Certificate
+from sync.core.digest import Digest
+from sync.core.revoked import mark
+from sync.core.summary import OTHERS, WEEKS, summarise
+from sync.errors import ErrorCode, PermanentError
+from sync.overview import SUMMARY, Health
+from tests.mill import NOW
+from tests.office import Office, person
+
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+TODAY = NOW.date()
+
+
+@pytest.fixture
+def office() -> Office:
+    """One where all is well: an agent that beats, and a count of today."""
+    office = Office()
+    beat(office)
+    office.overseer.count()
+    return office
+
+
+def beat(office: Office, **told: object) -> None:
+    """The agent's heartbeat of this moment."""
+    content = {"type": "smime-sync.heartbeat.v1", "source": "corp.example", "at": office.now.isoformat(), **told}
+    office.losses.blobs.put("heartbeat/corp.example.json", json.dumps(content).encode())
+
+
+def concerns(office: Office) -> list[tuple[Health, str]]:
+    return [(each.health, each.text) for each in office.overseer.look().concerns]
+
+
+def test_where_all_is_well_there_is_nothing_to_say(office: Office) -> None:
+    """Exit code 0."""
+    assert concerns(office) == []
+    assert office.overseer.look().health is Health.OK
+
+
+def test_an_agent_that_stopped_is_seen(office: Office) -> None:
+    """Critical after five minutes without a heartbeat, and not before."""
+    office.pass_time(5 * MINUTE)
+    assert concerns(office) == []
+    office.pass_time(MINUTE)
+    assert concerns(office) == [(Health.CRITICAL, "the agent of corp.example is silent for 0:06:00")]
+
+
+def test_an_agent_that_says_so_is_in_trouble(office: Office) -> None:
+    """Held events and the last error, each by itself."""
+    beat(office, held=True, lastError="directory-unavailable")
+    told = concerns(office)
+    assert [health for health, _ in told] == [Health.WARNING] * 2
+    assert "directory-unavailable" in told[1][1]
+
+
+def test_no_agent_at_all_is_said() -> None:
+    """And that nothing was counted: a new deployment."""
+    assert [health for health, _ in concerns(Office())] == [Health.WARNING] * 2
+
+
+def test_a_queue_that_is_not_worked_off_is_seen(office: Office) -> None:
+    """A warning after a quarter of an hour, critical after an hour."""
+    office.queue.send("waits")
+    office.pass_time(16 * MINUTE)
+    beat(office)
+    assert [health for health, _ in concerns(office)] == [Health.WARNING]
+    office.pass_time(60 * MINUTE)
+    beat(office)
+    assert [health for health, _ in concerns(office)] == [Health.CRITICAL]
+    assert office.overseer.look().queued == 1
+
+
+def test_failures_are_counted_by_reason(office: Office) -> None:
+    """A warning while there are any."""
+    for body in ("not json", "{}", "not json either"):
+        office.receiver.process(replace(office.message(person("alice")), body=body))
+    found = office.overseer.look()
+    assert sum(found.failed.values()) == 3
+    assert found.failed[ErrorCode.EVENT_NOT_JSON] == 2
+    assert found.health is Health.WARNING
+
+
+def test_a_guarded_run_is_critical(office: Office) -> None:
+    """Nothing of it goes on without an administrator."""
+    office.losses.blobs.put("runs/current.json", b'{"id": "r1", "phase": "guarded"}')
+    assert [health for health, _ in concerns(office)] == [Health.CRITICAL]
+
+
+def test_the_latency_is_of_the_writes_of_the_last_day(office: Office) -> None:
+    """By nearest rank, of changes alone."""
+    for number in range(1, 101):
+        office.mailbox(f"p{number}")
+        message = office.message(person(f"p{number}", office.issue(f"p{number}", key="ec256")))
+        office.pass_time(timedelta(seconds=number))
+        office.receiver.process(message)
+    latency = office.overseer.look().latency
+    assert latency is not None
+    assert (latency.writes, latency.p50, latency.p99) == (100, 50.0, 99.0)
+    office.pass_time(2 * DAY)
+    assert office.overseer.look().latency is None
+
+
+def test_coverage_and_forecast_follow_from_what_was_published(office: Office) -> None:
+    """By the week's Monday and the issuer's name; who left, and who has nothing, is not covered."""
+    certificate = office.issue("alice", not_after=NOW + 10 * DAY)
+    for name, given in (("alice", [certificate]), ("bob", [office.issue("bob", not_after=NOW - DAY)]), ("carol", [])):
+        office.mailbox(name)
+        office.process(person(name, *given))
+    office.process(person("carol", deleted=True))
+
+    summary = office.overseer.count()
+
+    assert (summary.people, summary.covered, summary.unknown) == (2, 1, 0)
+    week = (TODAY + 10 * DAY - timedelta(days=(TODAY + 10 * DAY).weekday())).isoformat()
+    found = office.overseer.look()
+    assert found.summary == summary
+    assert {each: found.issuer(issuer) for each, counts in summary.expiring.items() for issuer in counts} == {
+        week: Certificate.parse(certificate.der).issuer_text
+    }
+
+
+def test_what_expired_or_lies_far_ahead_is_not_in_the_forecast() -> None:
+    """Yesterday and beyond half a year are out; today counts and still covers."""
+    ends = [TODAY - DAY, TODAY, TODAY + timedelta(weeks=WEEKS) - DAY, TODAY + timedelta(weeks=WEEKS)]
+    people = [
+        Digest(place=str(n), anchor=str(n), holding=True, certificates=("a" * 16 + "1",), expiries=(end,))
+        for n, end in enumerate(ends)
+    ]
+    summary = summarise(people, NOW)
+    assert summary.covered == 3
+    assert sum(number for counts in summary.expiring.values() for number in counts.values()) == 2
+
+
+def test_whoever_an_older_release_judged_is_unknown() -> None:
+    """Not taken for uncovered."""
+    summary = summarise([Digest(place="1", anchor="1", holding=True, certificates=("a" * 17,))], NOW)
+    assert (summary.people, summary.covered, summary.unknown) == (1, 0, 1)
+
+
+def test_thousands_of_issuers_are_a_few_and_the_others() -> None:
+    """The blob stays small, whatever the directory holds."""
+    people = (
+        Digest(place=str(n), anchor=str(n), holding=True, certificates=(f"{n:016x}1",), expiries=(TODAY,))
+        for n in range(5000)
+    )
+    (counts,) = summarise(people, NOW).expiring.values()
+    assert sum(counts.values()) == 5000
+    assert counts[OTHERS] == 4800
+
+
+def test_a_blob_that_is_broken_is_an_error_with_a_code(office: Office) -> None:
+    """A heartbeat is the agent's; a summary of another release is counted again."""
+    office.losses.blobs.put(SUMMARY, b"{}")
+    assert office.overseer.look().summary is None
+    office.losses.blobs.put("heartbeat/corp.example.json", b"no json")
+    with pytest.raises(PermanentError) as raised:
+        office.overseer.look()
+    assert raised.value.code is ErrorCode.LEDGER_MALFORMED
+
+
+def test_the_command_ends_with_the_worst(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0, 1, 2 as monitoring plug-ins have it; `--json` says the same."""
+    monkeypatch.setattr(wiring, "cloud", lambda: SimpleNamespace(overseer=office.overseer))
+    assert CliRunner().invoke(app, ["status"]).exit_code == 0
+    office.pass_time(3 * DAY)
+    beat(office)
+    done = CliRunner().invoke(app, ["status", "--json"])
+    assert (done.exit_code, json.loads(done.stdout)["health"]) == (1, "warning")
+    assert CliRunner().invoke(app, ["status", "--count"]).exit_code == 0
+    office.pass_time(DAY)
+    assert CliRunner().invoke(app, ["status", "--json"]).exit_code == 2
+
+
+def test_the_picture_shows_it_all(office: Office) -> None:
+    """Agent, queue, coverage and the bar of the week."""
+    office.mailbox("alice")
+    certificate = office.issue("alice", not_after=NOW + 10 * DAY)
+    office.process(person("alice", certificate))
+    assert office.record("alice").certificates == (mark(Certificate.parse(certificate.der)),)
+    office.overseer.count()
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(picture(office.overseer.look()))
+    text = console.export_text()
+    assert "1 of 1 people, 100.0 %" in text
+    assert "agent corp.example" in text
+    assert f"1 {Certificate.parse(certificate.der).issuer_text}" in text
