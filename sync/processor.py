@@ -140,7 +140,9 @@ class Processor:
         recipient, decision = examined.recipient, examined.decision
         for other in examined.others:
             self._insist_on_no_claim(other)
-        outcome = partial(self._outcome, event, unverified=recipient is not None and recipient.unverified)
+        overtook = record.claimed_until is not None
+        unverified = recipient is not None and recipient.unverified
+        outcome = partial(self._outcome, event, unverified=unverified, overtook=overtook)
         record = replace(record.told(event, body), claimed_until=None, **self._judged_by(recipient, decision))
         if recipient is None or decision is None:
             if not event.person.deleted:
@@ -152,7 +154,7 @@ class Processor:
         if not decision.ours_to_write:
             return self._record(record, outcome(Status.MANAGED_ON_PREMISES, decision))
         if not decision.writes:
-            settled = replace(record, managed=decision.plan.settled)
+            settled = replace(record, managed=decision.plan.claim if overtook else decision.plan.settled)
             return self._record(settled, outcome(Status.UNCHANGED, decision))
         if self.report_only:
             return self._record(record, outcome(Status.REPORTED, decision))
@@ -180,7 +182,9 @@ class Processor:
             self.ledger.put(replace(record, claimed_until=None))
             raise
         # 6. Record the outcome.
-        settled = replace(record, managed=decision.plan.settled, claimed_until=None)
+        # What a processor that we overtook may still bring stays ours until we look again.
+        managed = decision.plan.claim if overtook else decision.plan.settled
+        settled = replace(record, managed=managed, claimed_until=None)
         return self._record(settled, outcome(Status.WRITTEN, decision))
 
     def _held(self, record: Record) -> Snapshot | None:
@@ -232,7 +236,13 @@ class Processor:
             raise TemporaryError(ErrorCode.PACED, f"its turn to be written is at {turn:%H:%M:%S} UTC", retry_after=wait)
 
     def _outcome(
-        self, event: Event, status: Status, decision: Decision | None = None, *, unverified: bool = False
+        self,
+        event: Event,
+        status: Status,
+        decision: Decision | None = None,
+        *,
+        unverified: bool = False,
+        overtook: bool = False,
     ) -> Outcome:
         now = self.now()
         outcome = Outcome(
@@ -243,6 +253,7 @@ class Processor:
             cause=event.cause,
             seconds=max(0.0, (now - event.time).total_seconds()),
             unverified=unverified,
+            overtook=overtook,
         )
         if decision is None:
             return outcome

@@ -29,6 +29,10 @@ logger = logging.getLogger("smime_sync.processor")
 VERIFY_AFTER = timedelta(hours=1)
 """A cloud-managed recipient is looked at again after this time: whether Entra Connect left our values alone."""
 
+LOOK_AGAIN_AFTER = timedelta(minutes=10)
+"""Whoever takes the place of a processor that did not come to its end looks again after this time: a request that was
+on its way then may have arrived after ours. No function runs for longer (host.json, functionTimeout)."""
+
 _PATIENCE: Mapping[ErrorCode, Patience] = MappingProxyType(
     {
         ErrorCode.PACED: patience.QUEUEING,
@@ -72,6 +76,8 @@ class Receiver:
                 self._keep(outcome, message)
                 if outcome.status is Status.WRITTEN and outcome.owner is Owner.CLOUD_MANAGED:
                     self._send_again(replace(event, cause=Cause.VERIFICATION), VERIFY_AFTER)
+                if outcome.overtook:
+                    self._send_again(event.anew(Cause.RECONCILIATION), LOOK_AGAIN_AFTER)
             except PermanentError as error:
                 outcome = self._fail(message, event, error)
             except TemporaryError as error:

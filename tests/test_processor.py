@@ -13,7 +13,7 @@ from sync.core.certificate import Certificate
 from sync.core.context import Context
 from sync.core.findings import Code
 from sync.core.identity import Watermark
-from sync.core.person import Person, Values, fingerprint
+from sync.core.person import Attribute, Person, Values, fingerprint
 from sync.core.plan import Managed
 from sync.core.policy import PRIVATE_CA
 from sync.core.recipient import Recipient, appearance
@@ -22,6 +22,7 @@ from sync.core.revoked import mark
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import History
 from sync.processor import CLAIM, WRITE
+from sync.receiver import LOOK_AGAIN_AFTER
 from tests.mill import DAY
 from tests.office import Crash, Faulty, Office, anchor, person
 
@@ -157,6 +158,27 @@ def test_a_deleted_person_loses_what_we_published(office: Office) -> None:
 def test_a_deleted_person_without_a_mailbox_is_gone(office: Office) -> None:
     """Nothing to wait for."""
     assert office.process(person("peggy", deleted=True)).status is Status.GONE
+
+
+def test_what_an_overtaken_processor_may_still_bring_stays_ours(office: Office) -> None:
+    """Its claim lapsed, its write arrives after the newer one: it is no foreign value, and goes."""
+    office.mailbox("alice")
+    old, new = office.issue("alice"), office.issue("alice")
+    with pytest.raises(KeyboardInterrupt):
+        office.receiving(recipients=Faulty(office.recipients, before_write=KeyboardInterrupt())).process(
+            office.message(person("alice", old))
+        )
+    office.pass_time(CLAIM)
+    office.process(person("alice", new))
+    alice = office.recipients.find(pinned=None, addresses=["alice@corp.example"])
+    assert alice is not None
+    office.recipients.write(alice, {Attribute.USER_CERTIFICATE: (old.der,)})
+
+    office.pass_time(LOOK_AGAIN_AFTER)
+    assert [outcome.status for outcome in office.drain() if outcome] == [Status.WRITTEN]
+
+    assert office.held("alice") == Values.of([new.der])
+    assert office.record("alice").managed == Managed(frozenset({new.fingerprint}))
 
 
 class TestMadeAnew:

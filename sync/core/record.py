@@ -49,7 +49,8 @@ class Outcome:
     `reason` is the error code of a failure or deferral, `detail` its sentence; `added` and `withdrawn` are
     fingerprints. `seconds` is the time from the change to the end of handling, `again_in` the seconds until it is
     tried again. `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole.
-    `unverified` says that the tenant does not show what the recipient holds: our memory stands in for it.
+    `unverified` says that the tenant does not show what the recipient holds: our memory stands in for it. `overtook`
+    says that the claim of another processor had lapsed: what it began to write may still arrive.
     """
 
     status: Status
@@ -69,6 +70,7 @@ class Outcome:
     policy: str | None = None
     findings: tuple[Finding, ...] = ()
     unverified: bool = False
+    overtook: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
