@@ -25,7 +25,7 @@ from azure.storage.blob import ContainerClient
 from bench.figure import ROUNDS, Section
 from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
+from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
 from sync.core.rate import Rate
 from sync.drain import BATCH, LOCK, deliver
 from sync.host import QueueHost
@@ -92,12 +92,13 @@ def azure(azurite: Azurite) -> Iterator[tuple[str, ...]]:
         history = TableHistory.from_connection_string(azurite.connection_string, f"{name}history")
         pace = TablePace.from_connection_string(azurite.connection_string, f"{name}pace")
         failures = TableFailures.from_connection_string(azurite.connection_string, f"{name}failures")
+        audit = TableAudit.from_connection_string(azurite.connection_string, f"{name}audit")
         work = BlobStore(ContainerClient.from_connection_string(azurite.connection_string, name))
-        for store in (queue, ledger, history, pace, failures, work):
+        for store in (queue, ledger, history, pace, failures, audit, work):
             open_.enter_context(closing(store))
             store.create()
         office.change(ledger=ledger, history=history, pace=pace, rate=FAST, admits=LossGuard(blobs=work).admits)
-        receiver = replace(office.receiver, ledger=ledger, failures=failures, queue=queue)
+        receiver = replace(office.receiver, ledger=ledger, failures=failures, audit=audit, queue=queue)
 
         def bare() -> None:
             queue.send("bare")

@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from examples.make import SINCE
 from sync import wiring
 from sync.commands.explain import picture
 from sync.core.clients import outlook_takes
+from sync.core.findings import Code
 from sync.core.person import Attribute, Values
 from sync.drain import drain
 from sync.errors import ErrorCode, PermanentError, TemporaryError
@@ -171,6 +173,13 @@ def test_every_page_that_is_named_is_there(app: wiring.Embedded) -> None:
         told = json.dumps(app.explainer.explain(f"{name}@corp.example").to_json())
         for link in {part.partition('"')[0] for part in told.split("docs/findings.md#")[1:]}:
             assert f'id="{link}"' in page, link
+
+
+@pytest.mark.parametrize(("page", "codes"), [("findings", Code), ("errors", ErrorCode)])
+def test_every_code_has_a_place_to_link_to(page: str, codes: type[StrEnum]) -> None:
+    """Findings and errors alike: what explain, console and log name can be looked up."""
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    assert [code for code in codes if f'id="{code}"' not in text] == []
 
 
 def main() -> None:

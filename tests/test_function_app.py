@@ -281,6 +281,19 @@ class TestOthers:
         assert cloud.held(name) == Values.of([certificate.der])
         assert re.search(rf"reconciled past_due={past_due} examined=\d+ differing=1 unreadable=0", cloud.worker.log())
 
+    def test_the_daily_timer_counts_what_status_tells(self, cloud: Cloud) -> None:
+        """Coverage, and the latency of what was written."""
+        certificate = cloud.mailbox("counted")
+        cloud.send(person("counted", certificate))
+        cloud.deliver()
+
+        cloud.worker.invoke("prune", timer(past_due=False))
+
+        told = json.loads(cloud.call("status", "GET").body)
+        assert told["summary"]["covered"] >= 1
+        assert told["latency"]["writes"] >= 1
+        assert told["queue"]["messages"] == 0
+
     def test_health_says_little(self, cloud: Cloud) -> None:
         """And asks nobody."""
         before = len(cloud.tenant.calls)
