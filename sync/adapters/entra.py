@@ -139,6 +139,8 @@ class TokenSource:
 
         Raises TemporaryError `token-unavailable`, PermanentError `token-refused`, `file-unreadable`.
         """
+        from msal.exceptions import MsalError
+
         try:
             answer = self._acquire(claims)
         except SyncError:
@@ -147,7 +149,7 @@ class TokenSource:
             raise TemporaryError(
                 ErrorCode.TOKEN_UNAVAILABLE, "the token service answered something other than JSON"
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        except (MsalError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             # What msal and an assertion that cannot be made raise; the network's own errors are ours already.
             raise PermanentError(ErrorCode.TOKEN_REFUSED, f"no token for {self._resource}: {_line(error)}") from error
         token = answer.get("access_token") if isinstance(answer, dict) else None

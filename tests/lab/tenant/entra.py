@@ -30,6 +30,10 @@ class Entra:
             return self._app_service(request)
         if request.path == IMDS_PATH:
             return self._metadata_service(request)
+        if request.path == "/common/discovery/instance":
+            # msal asks for the host's other names when it was given no token.
+            names = {"preferred_network": request.host, "preferred_cache": request.host, "aliases": [request.host]}
+            return _json({"metadata": [names]})
         tenant, _, rest = request.path.removeprefix("/").partition("/")
         if rest == "v2.0/.well-known/openid-configuration":
             if tenant != self.tenant:

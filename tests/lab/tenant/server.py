@@ -40,10 +40,10 @@ class _Server(wsgi.Server):
         """Broken lines are asked for here; they are no news."""
 
 
-def certificate(authority: trustme.CA, folder: Path) -> Path:
-    """Issue a certificate for localhost and 127.0.0.1; returns the PEM file with key and chain."""
+def certificate(authority: trustme.CA, folder: Path, *names: str) -> Path:
+    """Issue a certificate for localhost, 127.0.0.1 and these names; returns the PEM file with key and chain."""
     path = folder / "server.pem"
-    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(path))
+    authority.issue_cert("localhost", "127.0.0.1", *names).private_key_and_cert_chain_pem.write_to_path(str(path))
     return path
 
 

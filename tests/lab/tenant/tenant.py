@@ -51,13 +51,15 @@ class Call:
 class Tenant:
     """A running tenant. `url` is its front door, `region_url` the same behind another port: a regional host.
 
-    `ca_file` is the authority of both. Everything else is what it holds and how it behaves.
+    `ca_file` is the authority of both, `resource` the audience of its tokens. Everything else is what it
+    holds and how it behaves.
     """
 
     id: str
     url: str = ""
     region_url: str = ""
     ca_file: str = ""
+    resource: str = RESOURCE
     objects: Objects = field(default_factory=Objects)
     faults: Faults = field(default_factory=Faults)
     roles: Roles = field(default_factory=Roles)
@@ -74,15 +76,17 @@ class Tenant:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, *, port: int = 0, tenant_id: str | None = None) -> Iterator[Tenant]:
-        """Run an empty one until the block ends."""
-        tenant = cls(id=tenant_id or str(uuid.uuid4()))
+    def start(
+        cls, *, port: int = 0, tenant_id: str | None = None, resource: str = RESOURCE, names: Iterable[str] = ()
+    ) -> Iterator[Tenant]:
+        """Run an empty one until the block ends. Its certificate is also for these `names`."""
+        tenant = cls(id=tenant_id or str(uuid.uuid4()), resource=resource)
         authority = trustme.CA()
         with tempfile.TemporaryDirectory(prefix="tenant-") as name, contextlib.ExitStack() as running:
             folder = Path(name)
             tenant.ca_file = str(folder / "ca.pem")
             authority.cert_pem.write_to_path(tenant.ca_file)
-            pem = certificate(authority, folder)
+            pem = certificate(authority, folder, *names)
             tenant.url = running.enter_context(serve(tenant.application, pem, port))
             tenant.region_url = running.enter_context(serve(tenant.application, pem))
             yield tenant
@@ -91,7 +95,7 @@ class Tenant:
         """Forget everything: recipients, tokens, roles, faults, what was asked."""
         self.objects, self.faults, self.roles, self.behaviour = Objects(), Faults(), Roles(), Behaviour()
         self.weather, self.budget = Weather(), Budget()
-        self.tokens = Tokens(tenant=self.id, roles=self.roles)
+        self.tokens = Tokens(tenant=self.id, roles=self.roles, resource=self.resource)
         self._cmdlets = Cmdlets(objects=self.objects, roles=self.roles, behaviour=self.behaviour)
         self._api = AdminApi(
             tenant=self.id, tokens=self.tokens, cmdlets=self._cmdlets, faults=self.faults, budget=self.budget
@@ -101,7 +105,7 @@ class Tenant:
     @property
     def cloud(self) -> Cloud:
         """This tenant as a national cloud, for the adapters."""
-        return Cloud(name="lab", login=self.url, resource=RESOURCE, admin=self.url, suffixes=("localhost",))
+        return Cloud(name="lab", login=self.url, resource=self.resource, admin=self.url, suffixes=("localhost",))
 
     @property
     def identity_environment(self) -> dict[str, str]:

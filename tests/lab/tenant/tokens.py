@@ -43,11 +43,13 @@ def entra_error(status: int, name: str, number: int, text: str) -> Refused:
 class Tokens:
     """One application, with a secret and any number of registered certificates, and two managed identities.
 
+    `resource` is the audience of every token: Exchange Online of this cloud.
     `federated` is the issuer key of workload identity: a client assertion signed with it (HS256) is taken too.
     """
 
     tenant: str
     roles: Roles
+    resource: str = RESOURCE
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(30))
     federated: str = field(default_factory=lambda: secrets.token_hex(32))
@@ -58,12 +60,12 @@ class Tokens:
     _signing: str = field(default_factory=lambda: secrets.token_hex(32))
     _refused_before: int = 0
 
-    def mint(self, *, audience: str = RESOURCE, lifetime: float = LIFETIME) -> str:
+    def mint(self, *, audience: str | None = None, lifetime: float = LIFETIME) -> str:
         """Make a token, whoever asks; with a negative `lifetime` (seconds) one that has expired."""
         self.issued += 1
         now = time.time()
         content = {
-            "aud": audience,
+            "aud": audience or self.resource,
             "tid": self.tenant,
             "appid": self.client_id,
             "iat": int(now),
@@ -81,7 +83,7 @@ class Tokens:
         """The admin API's judgement of an Authorization header. Raises Refused with 401."""
         scheme, _, token = authorization.partition(" ")
         try:
-            content = jwt.decode(token, self._signing, algorithms=["HS256"], audience=RESOURCE)
+            content = jwt.decode(token, self._signing, algorithms=["HS256"], audience=self.resource)
         except jwt.InvalidTokenError as error:
             raise _unauthorised("invalid_token") from error
         if scheme != "Bearer" or content["tid"] != self.tenant or APPLICATION_ROLE not in content["roles"]:
@@ -137,7 +139,7 @@ class Tokens:
         return (private + certificate.public_bytes(serialization.Encoding.PEM)).decode("ascii")
 
     def _for(self, resource: str) -> str:
-        if resource != RESOURCE:
+        if resource != self.resource:
             raise entra_error(400, "invalid_resource", 500011, "The resource principal was not found in the tenant.")
         return self.mint(audience=resource)
 
