@@ -21,7 +21,7 @@ from sync.core.digest import Digest
 from sync.core.record import Status
 from sync.core.summary import OTHERS, Summary, summarise
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import AuditLog, Backlog, BlobStore, Failures, Ledger
+from sync.ports import AuditLog, Backlog, BlobStore, Failures, Ledger, Pace
 
 SUMMARY = "summary.json"
 SILENT_AFTER = timedelta(minutes=5)
@@ -64,13 +64,15 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """`agents` are the heartbeats by source, `failed` counts failures by reason, `run` is the last reconciliation as
+    """`agents` are the heartbeats by source, `booked` is until when the
+    tenant's turns of writing are booked, `failed` counts failures by reason, `run` is the last reconciliation as
     its blob tells it, `issuers` names the CAs of the summary by their marks."""
 
     at: datetime
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     queued: int = 0
     oldest: datetime | None = None
+    booked: datetime | None = None
     failed: Mapping[str, int] = field(default_factory=dict)
     run: Mapping[str, Any] | None = None
     latency: Latency | None = None
@@ -103,6 +105,8 @@ class Overview:
         if self.oldest is not None and (age := self.at - self.oldest) > SLOW_AFTER:
             health = Health.CRITICAL if age > STUCK_AFTER else Health.WARNING
             yield Concern(health=health, text=f"a message waits for {_span(age)} on the change queue")
+        if self.booked is not None and (ahead := self.booked - self.at) > SLOW_AFTER:
+            yield Concern(health=Health.WARNING, text=f"writes wait for their turn: it is {_span(ahead)} ahead")
         if self.failed:
             yield Concern(health=Health.WARNING, text=f"{_most(self.failed.values())} messages failed: see `failed`")
         if self.run is not None and self.run.get("phase") == "guarded":
@@ -120,6 +124,7 @@ class Overview:
             "concerns": [{"health": each.health.name.lower(), "text": each.text} for each in self.concerns],
             "agents": {source: dict(beat) for source, beat in self.agents.items()},
             "queue": {"messages": self.queued, "oldest": self.oldest.isoformat() if self.oldest else None},
+            "writesBookedUntil": self.booked.isoformat() if self.booked else None,
             "failed": dict(self.failed),
             "run": dict(self.run) if self.run else None,
             "latency": self.latency
@@ -144,6 +149,7 @@ class Overseer:
     audit: AuditLog
     issuers: Callable[[], Mapping[str, str]]
     now: Callable[[], datetime]
+    pace: Pace | None = None
 
     def look(self) -> Overview:
         """How it stands now. Raises what the ports raise."""
@@ -156,6 +162,7 @@ class Overseer:
             agents={_source(name): _read(name, beat.content) for name, beat in beats if beat},
             queued=self.backlog.count(),
             oldest=self.backlog.oldest(),
+            booked=self.pace.booked() if self.pace else None,
             failed=dict(Counter(failure.reason for failure in islice(self.failures.all(), FEW))),
             run=_read("runs/current.json", run.content) if run else None,
             latency=self._latency(now),

@@ -401,6 +401,9 @@ class Pace(Protocol):
         Raises TemporaryError `ledger-conflict` when others were faster several times.
         """
 
+    def booked(self) -> datetime | None:
+        """Until when turns are booked; None before the first."""
+
 
 class Fetcher(Protocol):
     """Asks a revocation source over the network."""

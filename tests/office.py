@@ -17,6 +17,7 @@ from sync.adapters.embedded import (
     EmbeddedFailures,
     EmbeddedHistory,
     EmbeddedLedger,
+    EmbeddedPace,
     EmbeddedQueue,
     EmbeddedRecipients,
 )
@@ -185,6 +186,7 @@ class Office:
             backlog=self.queue,
             blobs=self.losses.blobs,
             audit=self.audit,
+            pace=EmbeddedPace(self.database),
             issuers=lambda: issuer_names(authorities),
             now=lambda: self.now,
         )

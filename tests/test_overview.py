@@ -13,10 +13,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sync import wiring
+from sync.adapters.embedded import EmbeddedPace
 from sync.cli import app
 from sync.commands.status import picture
 from sync.core.certificate import Certificate
 from sync.core.digest import Digest
+from sync.core.rate import Rate
 from sync.core.revoked import mark
 from sync.core.summary import OTHERS, WEEKS, summarise
 from sync.errors import ErrorCode, PermanentError
@@ -85,6 +87,15 @@ def test_a_queue_that_is_not_worked_off_is_seen(office: Office) -> None:
     beat(office)
     assert [health for health, _ in concerns(office)] == [Health.CRITICAL]
     assert office.overseer.look().queued == 1
+
+
+def test_writes_that_wait_for_their_turn_are_seen(office: Office) -> None:
+    """A hundred at one in ten seconds are a quarter of an hour and more."""
+    pace = EmbeddedPace(office.database)
+    for _ in range(100):
+        pace.book(Rate(per_second=0.1, at_once=1), office.now)
+    assert [health for health, _ in concerns(office)] == [Health.WARNING]
+    assert office.overseer.look().booked == pace.booked()
 
 
 def test_failures_are_counted_by_reason(office: Office) -> None:

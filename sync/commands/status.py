@@ -54,6 +54,8 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
         table.add_row(f"agent {escape(source)}", escape(f"heard at {beat.get('at')}, waiting {beat.get('waiting', 0)}"))
     since = f", the oldest since {found.oldest:%Y-%m-%d %H:%M:%S} UTC" if found.oldest else ""
     table.add_row("change queue", f"{found.queued} messages{since}")
+    if found.booked is not None and found.booked > found.at:
+        table.add_row("throttling", f"turns of writing are booked until {found.booked:%Y-%m-%d %H:%M:%S} UTC")
     table.add_row("failed", ", ".join(f"{number} {reason}" for reason, number in found.failed.items()) or "none")
     if found.run is not None:
         table.add_row("reconciliation", escape(f"{found.run.get('phase')}, begun {found.run.get('began')}"))

@@ -267,6 +267,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
             backlog=queue,
             blobs=losses.blobs,
             audit=kept.log,
+            pace=processor.pace,
             issuers=lambda: _issuers(processor.judging(clock()).trust),
             now=clock,
         ),

@@ -33,6 +33,13 @@ class PaceContract:
         pace.book(ONE_BY_ONE, NOW)
         assert pace.book(ONE_BY_ONE, NOW + 10 * SECOND) == NOW + 10 * SECOND
 
+    def test_how_far_turns_are_booked_can_be_seen(self, pace: Pace) -> None:
+        """Without booking one; nothing before the first."""
+        assert pace.booked() is None
+        for _ in range(3):
+            pace.book(ONE_BY_ONE, NOW)
+        assert pace.booked() == pace.booked() == NOW + 3 * SECOND
+
     def test_no_turn_is_given_twice(self, pace: Pace) -> None:
         """Whoever books at the same time; who was too slow too often is told to come again."""
 

@@ -84,6 +84,10 @@ class EmbeddedPace:
             connection.execute("UPDATE pace SET booked_until = ?", (booked_until.isoformat(),))
         return turn
 
+    def booked(self) -> datetime | None:
+        (text,) = self._database.rows("SELECT booked_until FROM pace")[0]
+        return datetime.fromisoformat(text) if text else None
+
 
 class EmbeddedFailures:
     """Failures, oldest first."""

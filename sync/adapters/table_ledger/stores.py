@@ -71,6 +71,11 @@ class TablePace(Table):
                 return turn
         raise TemporaryError(ErrorCode.LEDGER_CONFLICT, "other instances book turns faster")
 
+    def booked(self) -> datetime | None:
+        """See ports.Pace."""
+        stored = self._get(_PACE, _PACE)
+        return datetime.fromisoformat(str(stored[_BOOKED])) if stored else None
+
 
 class TableFailures(Table):
     """Failures: an entity each in one partition, since they are few and are listed together."""
