@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol, TypeVar
 
-from sync.core.record import Outcome
 from sync.errors import TemporaryError
 from sync.ports import Message, MessageSource
-from sync.receiver import Receiver
 
 BATCH = 16
 """batchSize of the queue trigger."""
@@ -23,8 +22,21 @@ RETRY = timedelta(seconds=30)
 MAX_DEQUEUE_COUNT = 5
 
 
+Done_co = TypeVar("Done_co", covariant=True)
+
+
+class Handler(Protocol[Done_co]):
+    """What messages are delivered to; the receiver is one."""
+
+    def process(self, message: Message) -> Done_co:
+        """Handle it. Raises TemporaryError when it must be delivered again."""
+
+    def bury(self, message: Message) -> object:
+        """Give it up: it was delivered too often."""
+
+
 def drain(
-    source: MessageSource, receiver: Receiver, *, done: Callable[[Message, Outcome | None], None] | None = None
+    source: MessageSource, receiver: Handler[Done_co], *, done: Callable[[Message, Done_co | None], None] | None = None
 ) -> int:
     """Work until no message is visible; return how many were handled. Delayed ones stay on the queue.
 
@@ -40,7 +52,7 @@ def drain(
     return handled
 
 
-def deliver(source: MessageSource, receiver: Receiver, message: Message) -> Outcome | None:
+def deliver(source: MessageSource, receiver: Handler[Done_co], message: Message) -> Done_co | None:
     """Deliver one message, and delete it or give it back; None means that it will be delivered again, or was buried."""
     if message.dequeue_count > MAX_DEQUEUE_COUNT:
         receiver.bury(message)

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from sync.replayer import Replayer
 
 
-PRUNE_SCHEDULE = "0 30 4 * * *"
-"""NCRONTAB of the timer that deletes what of the audit log is old, in both hosts."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What was asked: the members of the query (the last one of a name) and the body."""

@@ -304,6 +304,12 @@ class MessageSource(Protocol):
     def release(self, message: Message, delay: timedelta) -> None:
         """Give the message back, visible again after `delay`."""
 
+    def renew(self, message: Message, hidden_for: timedelta) -> Message:
+        """Keep it hidden for so long from now; return it with its new receipt.
+
+        One that is gone or was delivered anew comes back as it is.
+        """
+
     def count(self) -> int:
         """How many messages wait, hidden ones included (about)."""
 

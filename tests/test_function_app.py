@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
-from sync import drain, envelope
+from sync import drain, envelope, host, http_api, triggers
 from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
@@ -373,6 +373,19 @@ def test_the_host_gets_these_bindings() -> None:
 class TestAgreement:
     """function_app.py, host.json, settings and the use cases name the same things."""
 
+    def test_the_host_gets_our_tables_and_nothing_else(self) -> None:
+        """`smime-sync serve` serves the same tables, so the two cannot differ."""
+        bindings = {name: each[0] for name, each in json.loads(BINDINGS).items()}
+
+        queues = {trigger.name: trigger.queue for trigger in triggers.QUEUES}
+        timers = {trigger.name: trigger.schedule for trigger in triggers.TIMERS}
+        routes = {route.name: [route.method] for route in http_api.ROUTES}
+        assert {name: each["queueName"] for name, each in bindings.items() if "queueName" in each} == queues
+        assert {name: each["schedule"] for name, each in bindings.items() if "schedule" in each} == timers
+        assert {name: each["methods"] for name, each in bindings.items() if "methods" in each} == routes
+        assert bindings.keys() == queues.keys() | timers.keys() | routes.keys()
+        assert {each["authLevel"] for each in bindings.values() if "methods" in each} == {"FUNCTION"}
+
     def test_every_name_that_the_host_resolves_is_a_setting(self) -> None:
         """The host knows no default: a deployment sets each."""
         names = set(re.findall(r"%(\w+)%", BINDINGS))
@@ -398,6 +411,8 @@ class TestAgreement:
         assert queues["batchSize"] == drain.BATCH
         assert queues["maxDequeueCount"] == drain.MAX_DEQUEUE_COUNT
         assert queues["visibilityTimeout"] == f"0{drain.RETRY}"
+        assert queues["newBatchThreshold"] == host.THRESHOLD
+        assert queues["maxPollingInterval"] == f"0{host.LONGEST}"
 
     def test_the_host_reads_the_queue_as_we_write_it(self) -> None:
         """Base64, with small waits."""

@@ -1,22 +1,19 @@
-"""The loop in the place of the Functions host: deliveries, timers, and a stop that loses nothing."""
+"""The loop in the place of the Functions host: deliveries, and a stop that loses nothing."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from sync.drain import MAX_DEQUEUE_COUNT
-from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.host import QueueHost, Timer, Timers
+from sync.errors import ErrorCode, TemporaryError
+from sync.host import QueueHost
 from sync.ports import Message
 from tests.office import Office, person
-
-NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -64,9 +61,12 @@ def test_a_stop_finishes_what_is_at_work_and_gives_back_the_rest(office: Office)
             begun.set()
             go_on.wait(30)
 
+        def bury(self, message: Message) -> None:
+            raise AssertionError
+
     for number in range(5):
         office.queue.send(f"message {number}")
-    host = QueueHost(source=office.queue, receiver=Slow(), threads=1)  # type: ignore[arg-type]
+    host = QueueHost(source=office.queue, receiver=Slow(), threads=1)
     thread = running(host)
     begun.wait(30)
     host.stop.set()
@@ -112,52 +112,60 @@ def test_a_queue_that_is_away_is_looked_at_again(office: Office) -> None:
     thread.join(30)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "moments"),
-    [
-        ("0 0 3 * * *", ["06-02 03:00:00", "06-03 03:00:00"]),
-        ("*/20 * * * * *", ["06-01 12:00:20", "06-01 12:00:40"]),
-        ("0 30 9 * * 1-5", ["06-02 09:30:00", "06-03 09:30:00"]),
-    ],
-)
-def test_a_schedule_is_read_as_the_host_reads_it(schedule: str, moments: list[str]) -> None:
-    """Six fields, seconds first."""
-    coming = Timer(name="t", schedule=schedule, act=lambda: None).moments(NOON)
-    assert [f"{next(coming):%m-%d %H:%M:%S}" for _ in moments] == moments
+def test_what_takes_long_stays_hidden(office: Office) -> None:
+    """It is renewed for as long as it is worked on, and a renewal that fails ends nothing."""
+    renewed = threading.Semaphore(0)
 
+    class Noted:
+        """The office's queue, whose first renewal fails."""
 
-@pytest.mark.parametrize("schedule", ["", "0 3 * * *", "0 0 25 * * *", "0 0 3 * * * *", "@daily", "x 0 3 * * *"])
-def test_a_schedule_that_cannot_be_read_is_said_at_the_start(schedule: str) -> None:
-    """Five fields would be taken for something else by the host."""
-    with pytest.raises(PermanentError) as caught:
-        Timer(name="reconcile", schedule=schedule, act=lambda: None).moments(NOON)
-    assert caught.value.code is ErrorCode.SETTINGS_INVALID
+        def __getattr__(self, name: str) -> object:
+            return getattr(office.queue, name)
 
+        def renew(self, message: Message, hidden_for: timedelta) -> Message:
+            renewed.release()
+            if message.receipt not in seen:
+                seen.append(message.receipt)
+                raise TemporaryError(ErrorCode.QUEUE_UNAVAILABLE, "away")
+            return office.queue.renew(message, hidden_for)
 
-def test_a_timer_fires_when_its_time_has_come_and_once_for_what_was_missed() -> None:
-    """A defect in one ends neither the others nor itself."""
-    fired: list[str] = []
-    clock = [NOON]
+    class Slow:
+        """Ends after the third renewal."""
 
-    def broken() -> None:
-        fired.append("broken")
-        raise RuntimeError
+        def process(self, message: Message) -> str:
+            return "ended" if all(renewed.acquire(timeout=30) for _ in range(3)) else ""
 
-    timers = Timers(
-        timers=(
-            Timer(name="hourly", schedule="0 0 * * * *", act=lambda: fired.append("hourly")),
-            Timer(name="broken", schedule="0 0 * * * *", act=broken),
-            Timer(name="yearly", schedule="0 0 0 1 1 *", act=lambda: fired.append("yearly")),
-        ),
-        now=lambda: clock[0],
-    )
-    thread = threading.Thread(target=timers.run)
-    thread.start()
-    for hours in (1, 5):
-        seen = len(fired)
-        clock[0] += timedelta(hours=hours)
-        until(lambda: len(fired) >= seen + 2)  # noqa: B023 - called within the round
-    timers.stop.set()
+        def bury(self, message: Message) -> None:
+            raise AssertionError
+
+    seen: list[str] = []
+    office.queue.send("long work")
+    host = QueueHost(source=Noted(), receiver=Slow(), hidden_for=timedelta(milliseconds=20))  # type: ignore[arg-type]
+    thread = running(host)
+    until(lambda: office.queue.count() == 0)
+    host.stop.set()
     thread.join(30)
-    assert fired == ["hourly", "broken"] * 2
-    assert replace(timers).timers
+    assert seen
+
+
+def test_a_defect_is_logged_and_the_host_lives_on(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    """A thread of a pool ends silently otherwise."""
+
+    class Broken:
+        """Fails with what is no error of ours, once."""
+
+        def process(self, message: Message) -> None:
+            if message.body == "bad":
+                raise RuntimeError("a defect")
+
+        def bury(self, message: Message) -> None:
+            raise AssertionError
+
+    for body in ("bad", "good"):
+        office.queue.send(body)
+    host = QueueHost(source=office.queue, receiver=Broken())
+    thread = running(host)
+    until(lambda: office.queue.count() == 1)
+    host.stop.set()
+    thread.join(30)
+    assert "a defect" in caplog.text

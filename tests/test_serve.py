@@ -152,7 +152,7 @@ def test_told_to_stop_it_finishes_and_hides_nothing(served: Served) -> None:
     """SIGTERM in the midst of a slow answer of the tenant: that write ends, and what was not begun is there at once."""
     names = [f"person{number}" for number in range(8)]
     mailboxes = [served.tenant.add_mailbox(f"{name}@corp.example") for name in names]
-    served.tenant.faults.next(*(Fault(delay=1.0, cmdlet="Set-Mailbox") for _ in names))
+    served.tenant.faults.next(*(Fault(delay=4.0, cmdlet="Set-Mailbox") for _ in names))
     for name in names:
         served.send(person(name, served.issuing.issue(f"{name}@corp.example")))
     until(lambda: len(served.tenant.faults.waiting) < len(names))  # one is at work

@@ -125,6 +125,19 @@ class StorageQueue:
                 if not _not_ours(error):
                     raise
 
+    def renew(self, message: Message, hidden_for: timedelta) -> Message:
+        """See ports.MessageSource."""
+        with translated(self._service):
+            try:
+                renewed = self._client.update_message(
+                    message.id, message.receipt, visibility_timeout=max(1, _seconds(hidden_for))
+                )
+            except HttpResponseError as error:
+                if not _not_ours(error):
+                    raise
+                return message
+        return replace(message, receipt=renewed.pop_receipt or message.receipt)
+
     def count(self) -> int:
         """See ports.MessageSource."""
         with translated(self._service):

@@ -17,7 +17,7 @@ from sync.wiring.machine import (
     service_manager,
     write_text,
 )
-from sync.wiring.serving import serving
+from sync.wiring.serving import Hosted, hosted, hosted_embedded, serving
 from sync.wiring.storage import claim_store, container, storage_credential, storage_queue
 from sync.wiring.telemetry import telemetry
 from sync.wiring.tenant import admin_api, exchange_online, preflight, prober, tenant_tokens
@@ -25,6 +25,7 @@ from sync.wiring.tenant import admin_api, exchange_online, preflight, prober, te
 __all__ = [
     "App",
     "Embedded",
+    "Hosted",
     "active_directory",
     "admin_api",
     "agent",
@@ -38,6 +39,8 @@ __all__ = [
     "embedded",
     "examine",
     "exchange_online",
+    "hosted",
+    "hosted_embedded",
     "judging_policy",
     "make_signing_key",
     "now",

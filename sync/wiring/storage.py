@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from sync.adapters.storage_queue import StorageQueue
 
 
-def storage_queue(config: settings.StorageSettings) -> StorageQueue:
-    """The change queue, by connection string or identity."""
+def storage_queue(config: settings.StorageSettings, name: str | None = None) -> StorageQueue:
+    """The change queue, or another of the account, by connection string or identity."""
     from sync.adapters.storage_queue import StorageQueue
 
+    name = name or config.queue
     if config.storage is not None:
-        return StorageQueue.from_connection_string(config.storage.get_secret_value(), config.queue)
+        return StorageQueue.from_connection_string(config.storage.get_secret_value(), name)
     url, ca_file = str(config.storage__queueserviceuri), str(config.ca_file) if config.ca_file else None
-    return StorageQueue.from_identity(url, storage_credential(config), config.queue, ca_file=ca_file)
+    return StorageQueue.from_identity(url, storage_credential(config), name, ca_file=ca_file)
 
 
 def storage_credential(config: settings.StorageSettings) -> TokenCredential:

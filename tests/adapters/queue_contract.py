@@ -166,6 +166,35 @@ class QueueContract:
         queue.delete(successor)
         assert queue.count() == 0
 
+    def test_a_renewed_message_stays_hidden(self, queue: Queue, pass_time: Callable[..., None]) -> None:
+        """For so long from then on, and what comes back of it ends it."""
+        queue.send("event")
+        [message] = queue.receive(1, 2 * SECOND)
+        renewed = queue.renew(message, MINUTE)
+        pass_time(2 * SECOND)
+
+        assert list(queue.receive(1, MINUTE)) == []
+        assert (renewed.id, renewed.body, renewed.dequeue_count) == (message.id, "event", 1)
+        queue.delete(renewed)
+        assert queue.count() == 0
+
+    def test_renewing_what_is_gone_or_delivered_anew_is_no_error(
+        self, queue: Queue, pass_time: Callable[..., None]
+    ) -> None:
+        """It comes back as it was, and whoever has it now keeps it for their own time."""
+        queue.send("event")
+        [slow] = queue.receive(1, SECOND)
+        pass_time(SECOND)
+        [successor] = queue.receive(1, SECOND)
+
+        assert queue.renew(slow, MINUTE) == slow
+        pass_time(SECOND)
+        [third] = queue.receive(1, MINUTE)
+        assert third.dequeue_count == 3
+        queue.delete(third)
+        assert queue.renew(successor, MINUTE) == successor
+        assert queue.count() == 0
+
     def test_hidden_messages_are_counted(self, queue: Queue) -> None:
         """What is being worked on still waits for its end."""
         queue.send("one")

@@ -88,6 +88,10 @@ class Few:
         """See ports.MessageSource."""
         self.inner.release(message, delay)
 
+    def renew(self, message: Message, hidden_for: timedelta) -> Message:
+        """See ports.MessageSource."""
+        return self.inner.renew(message, hidden_for)
+
     def count(self) -> int:
         """See ports.MessageSource."""
         return self.inner.count()

@@ -106,6 +106,10 @@ class HastyQueue:
         """See ports.MessageSource."""
         self.inner.release(message, delay / SPEED)
 
+    def renew(self, message: Message, hidden_for: timedelta) -> Message:
+        """See ports.MessageSource."""
+        return self.inner.renew(message, min(hidden_for, LOCK) / SPEED)
+
     def count(self) -> int:
         """See ports.MessageSource."""
         return self.inner.count()

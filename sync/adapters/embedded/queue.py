@@ -53,6 +53,10 @@ class EmbeddedQueue:
                 (visible_at, message.id, message.receipt),
             )
 
+    def renew(self, message: Message, hidden_for: timedelta) -> Message:
+        self.release(message, hidden_for)
+        return message
+
     def count(self) -> int:
         (count,) = self._database.rows("SELECT count(*) FROM queue")[0]
         return int(count)

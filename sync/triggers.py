@@ -1,0 +1,93 @@
+"""What wakes the product: the one table of the Functions app and of `smime-sync serve`, so that they cannot differ.
+
+`%NAME%` in a queue's name or a schedule is a setting, as the Functions host resolves it. The routes over HTTP are
+`sync.http_api.ROUTES`. Nothing heavy is imported here: the host waits for this module at every cold start.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sync.ports import Message
+
+if TYPE_CHECKING:
+    from sync.reconciler import Reconciliation
+
+logger = logging.getLogger("smime_sync.function")
+
+
+class Product(Protocol):
+    """What the triggers call."""
+
+    def process(self, message: Message) -> object:
+        """Handle one event. A TemporaryError goes up: the message is delivered again."""
+
+    def bury(self, message: Message) -> object:
+        """Record a message that the queue gave up on."""
+
+    def reconcile(self) -> Reconciliation:
+        """Compare everybody, and send again whoever differs."""
+
+    def prune(self) -> int:
+        """Delete the audit log's oldest entries; return how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueTrigger:
+    """`act` gets each message of the queue; `give_up` gets one that was delivered too often, where no Functions host
+    moves it to the poison queue."""
+
+    name: str
+    queue: str
+    act: Callable[[Product, Message], object]
+    give_up: Callable[[Product, Message], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerTrigger:
+    """`schedule` is NCRONTAB, seconds first. `act` hears whether its time had passed while nobody was there."""
+
+    name: str
+    schedule: str
+    act: Callable[[Product, bool], object]
+
+
+def process(product: Product, message: Message) -> object:
+    """Handle one event."""
+    return product.process(message)
+
+
+def bury(product: Product, message: Message) -> object:
+    """Record what the host gave up on, before its copy expires after seven days."""
+    return product.bury(message)
+
+
+def reconcile(product: Product, past_due: bool) -> None:
+    """Compare everybody with what should be there, and say what was found."""
+    found = product.reconcile()
+    told = found.examined, len(found.differing), len(found.unreadable), found.guarded
+    logger.info("reconciled past_due=%s examined=%d differing=%d unreadable=%d guarded=%s", past_due, *told)
+
+
+def prune(product: Product, past_due: bool) -> None:
+    """Delete what of the audit log was kept long enough."""
+    logger.info("pruned past_due=%s entries=%d", past_due, product.prune())
+
+
+QUEUES = (
+    QueueTrigger(name="process", queue="%SMIME_SYNC_QUEUE%", act=process, give_up=bury),
+    QueueTrigger(name="bury", queue="%SMIME_SYNC_QUEUE%-poison", act=bury, give_up=bury),
+)
+TIMERS = (
+    TimerTrigger(name="reconcile", schedule="%SMIME_SYNC_RECONCILE_SCHEDULE%", act=reconcile),
+    TimerTrigger(name="prune", schedule="0 30 4 * * *", act=prune),
+)
+
+
+def resolved(expression: str, settings: Mapping[str, object]) -> str:
+    """A queue's name or a schedule as it stands in the settings (by their names in lower case, without prefix)."""
+    return re.sub(r"%SMIME_SYNC_(\w+)%", lambda found: str(settings[found[1].lower()]), expression)
