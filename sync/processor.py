@@ -25,7 +25,7 @@ from sync.core.digest import basis
 from sync.core.event import Cause, Event
 from sync.core.judgement import Context
 from sync.core.person import Attribute, Person, Values, fingerprint
-from sync.core.plan import Managed, Plan
+from sync.core.plan import NOTHING, Managed, Plan
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient, appearance
 from sync.core.record import Outcome, Record, Snapshot, Status
@@ -54,6 +54,11 @@ class Examined:
     recipient: Recipient | None
     decision: Decision | None
     others: tuple[Record, ...] = ()
+
+    @property
+    def shared(self) -> Managed:
+        """What we published on the recipient for those others."""
+        return reduce(or_, (other.managed for other in self.others), NOTHING)
 
 
 class _Judgement(TypedDict):
@@ -115,10 +120,11 @@ class Processor:
             held=self._held(record),
         )
         decision = deciding()
+        examined = Examined(record=record, recipient=recipient, decision=decision)
         if decision.plan.contested and (others := self._others(record, recipient)):
-            decision = deciding(shared=reduce(or_, (other.managed for other in others)))
-            return Examined(record=record, recipient=recipient, decision=decision, others=others)
-        return Examined(record=record, recipient=recipient, decision=decision)
+            examined = replace(examined, others=others)
+            return replace(examined, decision=deciding(shared=examined.shared))
+        return examined
 
     def _others(self, record: Record, recipient: Recipient) -> tuple[Record, ...]:
         """The records of other people whose recipient this is."""
@@ -165,7 +171,9 @@ class Processor:
         # 4. Claim: if we die after the write, the ledger already says whose values these are.
         before = record.managed
         now = self.now()
-        snapshot = Snapshot(id=f"{now:%Y%m%dT%H%M%S%f}", at=now, values=recipient.values, managed=before)
+        # Ours, for whomever: restored later, none of it may come back as a value that is nobody's.
+        ours = before | examined.shared
+        snapshot = Snapshot(id=f"{now:%Y%m%dT%H%M%S%f}", at=now, values=recipient.values, managed=ours)
         record = self.ledger.put(replace(record, managed=decision.plan.claim, claimed_until=now + CLAIM))
         try:
             # 5. Write, then read back; what was there before is kept first.

@@ -14,7 +14,7 @@ from sync.core.record import Status
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import Message
 from tests.mill import DAY, Issued
-from tests.office import Crash, Office, person
+from tests.office import Crash, Office, anchor, person
 
 
 @pytest.fixture
@@ -87,6 +87,26 @@ def test_a_leaver_is_withdrawn_in_spite_of_a_hold(office: Office, certificates: 
     office.drain()
     office.process(person("alice", deleted=True))
     assert office.held("alice") == holding(certificates[0])
+
+
+def test_what_was_ours_for_another_account_of_the_mailbox_is_ours_when_restored(office: Office) -> None:
+    """The account was made anew: what its predecessor had published comes back as ours, and goes with the new one.
+
+    Found by the machine in tests/convergence: it came back as a value that was nobody's, and stayed for ever.
+    """
+    office.mailbox("alice")
+    old, new = office.issue("alice"), office.issue("alice")
+    before = person("alice", old)
+    after = replace(person("alice", new), anchor=anchor("made anew"))
+    office.process(before)
+    office.process(after)
+    office.process(replace(before, deleted=True))
+    office.restorer.restore(after.anchor.immutable_id, number=1, apply=True)
+    office.drain()
+    assert office.held("alice") == holding(old)
+
+    office.process(replace(after, deleted=True))
+    assert office.held("alice") == Values()
 
 
 @pytest.mark.parametrize("crash_at", [1, 2])
