@@ -20,7 +20,7 @@ from azure.storage.blob import ContainerClient
 from release import package
 from sync import wiring
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableFailures, TableHistory, TableLedger, TablePace
+from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
 from sync.agent import Agent
 from sync.core.person import Attribute, Values
 from sync.settings import AgentSettings, load
@@ -150,7 +150,8 @@ def start(
         failures = TableFailures.from_connection_string(azurite.connection_string, "SmimeSyncFailures")
         pace = TablePace.from_connection_string(azurite.connection_string, "SmimeSyncPace")
         history = TableHistory.from_connection_string(azurite.connection_string, "SmimeSyncHistory")
-        for store in (queue, ledger, failures, pace, history):
+        audit = TableAudit.from_connection_string(azurite.connection_string, "SmimeSyncAudit")
+        for store in (queue, ledger, failures, pace, history, audit):
             running.enter_context(contextlib.closing(store))
             store.create()
         for name in (CLAIMS, WORK):
