@@ -5,6 +5,7 @@
 3. Write expired throwaway certificates in each encoding; which of them is accepted and reads back as it was sent?
 4. Clear in each way. 5. Write sixteen values. 6. Write a SignedData into userSMIMECertificate.
 7. Restore what was there, whatever happened in between, and see that it is.
+8. Only when asked: read until the tenant throttles (throttle_trial.py).
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from sync.core.person import Attribute, Values, fingerprint
 from sync.core.recipient import Recipient
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.ports import Recipients
+from sync.probe_report import Kept, Observation, Probed, Tenant, Wire
+from sync.throttle_trial import ThrottleTrial
 
 USER, SMIME = Attribute.USER_CERTIFICATE, Attribute.USER_SMIME_CERTIFICATE
 MANY = 16
@@ -31,62 +33,13 @@ _ABOUT_THE_VALUE = {ErrorCode.TENANT_VALUE, ErrorCode.TENANT_PARAMETER, ErrorCod
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
-    """One way of talking to the tenant, in the words of the settings."""
-
-    read_format: str
-    write_encoding: str
-    write_clearing: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """One question that the probe asked and what it found. `good` is None where either answer is fine."""
-
-    question: str
-    answer: str
-    good: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probed:
-    """The report. `settings` are the ones to use; empty when nothing was written or nothing works."""
-
-    observations: tuple[Observation, ...]
-    settings: Mapping[str, str]
-    restored: bool | None
-
-    @property
-    def good(self) -> bool:
-        """Whether nothing that the product needs was missing."""
-        return all(each.good is not False for each in self.observations)
-
-    def to_json(self) -> dict[str, object]:
-        """For machines."""
-        found = [{"question": o.question, "answer": o.answer, "good": o.good} for o in self.observations]
-        return {"observations": found, "settings": dict(self.settings), "restored": self.restored}
-
-
-class Kept(Protocol):
-    """Values that must survive us, by the recipient's id: they are restored by the next probe after a kill."""
-
-    def load(self, recipient: str) -> Values | None:
-        """What an earlier probe kept and did not restore."""
-
-    def save(self, recipient: str, values: Values) -> None:
-        """Keep them, durably."""
-
-    def forget(self, recipient: str) -> None:
-        """They are restored."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Prober:
     """Use one for one probe. `connect` gives the tenant over one wire; `throwaways` are at least sixteen certificates
-    and `blob` a SignedData that nobody can use; `shielded` keeps signals away while it restores."""
+    and `blob` a SignedData that nobody can use; `shielded` keeps signals away while it restores. `clock` counts
+    seconds, `refusals` are the headers of each 429 that speak of limits."""
 
-    connect: Callable[[Wire], Recipients]
+    connect: Callable[[Wire], Tenant]
     read_formats: Sequence[str]
     encodings: Sequence[str]
     clearings: Sequence[str]
@@ -95,6 +48,8 @@ class Prober:
     kept: Kept
     pause: Callable[[timedelta], None]
     shielded: Callable[[], AbstractContextManager[object]]
+    clock: Callable[[], float]
+    refusals: Callable[[], Sequence[Mapping[str, str]]]
     told: Callable[[str], None] = lambda _: None
     _found: list[Observation] = field(default_factory=list)
     _waits: list[str] = field(default_factory=list)
@@ -102,12 +57,17 @@ class Prober:
     _bound: list[str] = field(default_factory=list)
     _cleared: list[str] = field(default_factory=list)
     _exact: list[str] = field(default_factory=list)
+    _shown: list[str] = field(default_factory=list)
 
-    def probe(self, address: str, *, apply: bool) -> Probed:
-        """Raises `no-recipient`, `recipient-kind`, `probe-unreadable`, `probe-not-restored`, and what reading meets."""
+    def probe(self, address: str, *, apply: bool, throttle: int = 0) -> Probed:
+        """With `throttle`, read up to so many times until the tenant throttles; nothing is written for that.
+
+        Raises `no-recipient`, `recipient-kind`, `probe-unreadable`, `probe-not-restored`, and what reading meets.
+        """
         # 1. Look.
         recipient = self._look(address)
         if not apply:
+            self._throttle(recipient, throttle)
             return self._report(restored=None)
         if recipient is None:
             raise PermanentError(ErrorCode.PROBE_UNREADABLE, "no answer format shows the bytes that this mailbox holds")
@@ -127,7 +87,23 @@ class Prober:
             # 7. Restore.
             with self.shielded():
                 self._restore(recipient, before)
+        # 8. Throttle.
+        self._throttle(recipient, throttle)
         return self._report(restored=True)
+
+    def _throttle(self, recipient: Recipient | None, most: int) -> None:
+        if recipient is None or not most:
+            return
+        trial = ThrottleTrial(
+            tenant=self._over((self._exact or self._shown)[0]),
+            recipient=recipient,
+            most=most,
+            clock=self.clock,
+            pause=self.pause,
+            refusals=self.refusals,
+            told=self.told,
+        )
+        self._found += trial.observations()
 
     def _look(self, address: str) -> Recipient | None:
         """The mailbox with its values; None when no format shows them as bytes."""
@@ -145,6 +121,7 @@ class Prober:
             if found is None:
                 raise PermanentError(ErrorCode.NO_RECIPIENT, "nobody answers to the address of the test mailbox")
             seen.append(found)
+            self._shown.append(each)
             self._note(f"existing values as {each}", f"{len(found.values)} read")
         if not seen:
             self._note("existing values", "in no format as bytes", good=False)
@@ -274,7 +251,7 @@ class Prober:
             return "unreadable"
         return "exact" if set(held[attribute]) == set(values) else "differs"
 
-    def _over(self, read_format: str) -> Recipients:
+    def _over(self, read_format: str) -> Tenant:
         return self.connect(
             Wire(read_format=read_format, write_encoding=self.encodings[0], write_clearing=self.clearings[0])
         )

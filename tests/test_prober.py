@@ -18,7 +18,9 @@ from sync.adapters.exchange_online import AnswerFormat, Clearing, Codec, Encodin
 from sync.adapters.exchange_online.transcript import RecordingSession
 from sync.core.person import Values
 from sync.errors import ErrorCode, PermanentError
-from sync.prober import MANY, Probed, Prober, Wire
+from sync.probe_report import Probed, Wire
+from sync.prober import MANY, Prober
+from sync.throttle_trial import REST
 from tests.adapters.exchange_online.connection import Connection
 from tests.lab.tenant import Fault, Tenant
 
@@ -39,6 +41,7 @@ class Bench:
     kept: probe_files.KeptValues
     pauses: list[timedelta] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    recovers: bool = True
     interrupt_at: str = ""
     guarded: int = 0
 
@@ -57,7 +60,15 @@ class Bench:
         self.guarded += 1
         return nullcontext()
 
-    def probe(self, *, apply: bool = True) -> Probed:
+    def pause(self, wait: timedelta) -> None:
+        """No time passes. After a pause a budget has room for one more, if it `recovers`; after a rest it is whole."""
+        self.pauses.append(wait)
+        if wait == REST:
+            self.tenant.budget.forget()
+        elif self.recovers and self.tenant.budget.cmdlets is not None:
+            self.tenant.budget.cmdlets += 1
+
+    def probe(self, *, apply: bool = True, throttle: int = 0) -> Probed:
         prober = Prober(
             connect=self.connect,
             read_formats=tuple(AnswerFormat),
@@ -66,11 +77,13 @@ class Bench:
             throwaways=THROWAWAYS,
             blob=BLOB,
             kept=self.kept,
-            pause=self.pauses.append,
+            pause=self.pause,
+            clock=lambda: sum(self.pauses, timedelta()).total_seconds(),
+            refusals=self.session.refusals,
             shielded=self.shielded,
             told=self.told,
         )
-        return prober.probe(ADDRESS, apply=apply)
+        return prober.probe(ADDRESS, apply=apply, throttle=throttle)
 
     @property
     def writes(self) -> list[str]:
@@ -218,6 +231,80 @@ def test_what_429_carries(bench: Bench) -> None:
 
     assert answer(found, "throttled") == "Retry-After 37 s, no Retry-After"
     assert timedelta(seconds=37) in bench.pauses
+    assert bench.held == HELD
+
+
+def spendthrift(bench: Bench, most: int) -> None:
+    """A tenant that takes so many cmdlets, and says more than it must when it throttles."""
+    mailbox(bench)
+    bench.tenant.budget.cmdlets, bench.tenant.budget.seconds, bench.tenant.budget.retry_after = most, 3600.0, 41
+    bench.tenant.budget.headers = {"X-Limit-Of": f"user {bench.tenant.id} {ADDRESS}", "X-Other": "no limit's name"}
+
+
+@pytest.mark.parametrize(
+    ("batch_is_one", "said"),
+    [
+        (False, "ten (4 batches, then throttled; 44 single reads)"),
+        (True, "one (44 batches, none throttled; 44 single reads)"),
+    ],
+)
+def test_throttling_provoked(bench: Bench, batch_is_one: bool, said: str) -> None:
+    """When it comes, what it carries, when it ends, and whether a batch counts as one or as ten; dry, so unwritten."""
+    spendthrift(bench, 48)
+    bench.tenant.budget.batch_is_one = batch_is_one
+
+    found = bench.probe(apply=False, throttle=100)
+
+    # Looking took four: Get-Recipient and Get-Mailbox in each format.
+    assert answer(found, "reads until it throttles") == "44 in 0.0 s"
+    assert answer(found, "what a 429 carries") == "Retry-After: 41, X-Limit-Of: user <guid> <address>"
+    assert answer(found, "it answers again") == "after 41.0 s"
+    assert answer(found, "a batch of 10 counts as") == said
+    assert bench.writes == []
+    assert ADDRESS not in bench.session.text()
+    assert '"times": 44' in bench.session.text()
+
+
+def test_throttling_that_never_comes(bench: Bench) -> None:
+    """So many reads and no more."""
+    mailbox(bench)
+
+    found = bench.probe(apply=False, throttle=30)
+
+    assert answer(found, "reads until it throttles") == "never in 30, one at a time, in 0.0 s"
+    assert bench.tenant.cmdlets()[4:] == ["Get-Mailbox"] * 30
+
+
+def test_throttling_that_does_not_end(bench: Bench) -> None:
+    """It gives up after a while, and says so."""
+    spendthrift(bench, 10)
+    bench.recovers = False
+
+    found = bench.probe(apply=False, throttle=30)
+
+    assert answer(found, "it answers again") == "not after 2460.0 s"
+    assert bench.pauses == [timedelta(seconds=41)] * 60
+
+
+def test_something_else_ends_the_reads(bench: Bench) -> None:
+    """What it was is said, and not taken for throttling."""
+    mailbox(bench)
+    fine = [Fault(cmdlet="Get-Mailbox") for _ in range(5)]
+    bench.tenant.faults.next(*fine, Fault.status(503, cmdlet="Get-Mailbox"))
+
+    found = bench.probe(apply=False, throttle=30)
+
+    assert answer(found, "reads until it throttles") == "ended by tenant-unavailable after 3"
+
+
+def test_throttling_after_writing(bench: Bench) -> None:
+    """Comes last, when everything is restored."""
+    mailbox(bench)
+
+    found = bench.probe(throttle=3)
+
+    assert answer(found, "reads until it throttles").startswith("never in 3")
+    assert bench.tenant.cmdlets()[-3:] == ["Get-Mailbox"] * 3
     assert bench.held == HELD
 
 
@@ -369,7 +456,7 @@ def test_the_transcript_tells_nothing_personal(bench: Bench, json_bytes: bool) -
         assert base64.b64encode(value).decode()[:80] not in text
         assert ", ".join(str(each) for each in value[:20]) not in text
     exchanges = json.loads(text)["exchanges"]
-    assert len(exchanges) == len(bench.tenant.calls)
+    assert sum(each.get("times", 1) for each in exchanges) == len(bench.tenant.calls)
     assert {each["status"] for each in exchanges} >= {200, 400, 429}
     assert '"Retry-After": "3"' in text
     assert "#Collection(Exchange.ByteArrayType)" in text

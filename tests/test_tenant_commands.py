@@ -85,10 +85,11 @@ def test_probe_says_which_settings_to_use(
 
 def test_probe_is_dry_by_default(tenant: Tenant, mailbox: Entry, environment: dict[str, str], tmp_path: Path) -> None:
     """It only reads."""
-    process = start(environment, tmp_path, "probe", "--mailbox", "probe@corp.example")
+    process = start(environment, tmp_path, "probe", "--mailbox", "probe@corp.example", "--throttle", "7")
     output, errors = process.communicate(timeout=120)
 
     assert process.returncode == 0, errors
+    assert "never in 7, one at a time" in output
     assert "nothing was written (dry run)" in output
     assert not [name for name in tenant.cmdlets() if name.startswith("Set-")]
 

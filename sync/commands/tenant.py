@@ -17,7 +17,7 @@ from rich.table import Table
 from sync import settings, wiring
 from sync.commands.output import Apply, AsJson, err, out, print_json
 from sync.preflight import Level
-from sync.prober import Probed
+from sync.probe_report import Probed
 
 _LEVELS = {Level.OK: "[green]ok[/green]  ", Level.WARN: "[yellow]warn[/yellow]", Level.FAIL: "[red]fail[/red]"}
 _MARKS = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
@@ -28,6 +28,13 @@ def probe(
     transcript: Annotated[Path, typer.Option(help="Where to write what went over the wire, redacted.")] = Path(
         "smime-sync-probe.json"
     ),
+    throttle: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also read up to so many times until the tenant throttles; slows whatever else uses this application.",
+        ),
+    ] = 0,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +55,7 @@ def probe(
                 shielded=_shielded,
                 told=lambda words: progress.update(task, description=words),
             )
-            found = prober.probe(mailbox, apply=apply)
+            found = prober.probe(mailbox, apply=apply, throttle=throttle)
     finally:
         # Also when it failed: then it is needed most.
         wiring.write_text(transcript, session.text())

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from sync.adapters import entra
     from sync.adapters.exchange_online import AdminApi, ExchangeOnline
+    from sync.adapters.exchange_online.transcript import RecordingSession
     from sync.preflight import Preflight
-    from sync.prober import Prober, Wire
+    from sync.probe_report import Wire
+    from sync.prober import Prober
 
 
 _log = logging.getLogger("smime_sync.wiring")
@@ -82,7 +84,7 @@ def admin_api(
 
 def prober(
     config: settings.CloudSettings,
-    session: requests.Session,
+    session: RecordingSession,
     folder: Path,
     *,
     shielded: Callable[[], AbstractContextManager[object]],
@@ -107,6 +109,8 @@ def prober(
         throwaways=probe_files.throwaways(MANY),
         blob=probe_files.throwaway_blob(),
         kept=probe_files.KeptValues(folder),
+        clock=time.monotonic,
+        refusals=session.refusals,
         pause=lambda wait: time.sleep(wait.total_seconds()),
         shielded=shielded,
         told=told,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _SHOWN = {"RecipientTypeDetails", "RecipientType", "IsDirSynced", "IsExchangeCloudManaged"}
 _BYTES = {"UserCertificate", "UserSMimeCertificate"}
 _HEADERS = {"Content-Type", "Retry-After", "X-ExceptionType", "X-CmdletName", "X-ResponseFormat", "Prefer"}
+_LIMITS = re.compile(r"retry|limit|throttl|back-?off|quota|delay", re.IGNORECASE)
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ADDRESS = re.compile(r"[^\s\"'<>:,;{}\\]+@[^\s\"'<>:,;{}\\]+")
 _LONG = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
@@ -37,6 +39,7 @@ class RecordingSession(requests.Session):
     def __init__(self, *words: str) -> None:
         super().__init__()
         self._exchanges: list[dict[str, Any]] = []
+        self._refusals: list[dict[str, str]] = []
         self._words = {word for each in words for word in (each, each.partition("@")[0])}
 
     def send(self, request: requests.PreparedRequest, **arguments: Any) -> requests.Response:
@@ -53,12 +56,20 @@ class RecordingSession(requests.Session):
             raise
         exchange["status"] = response.status_code
         exchange["answer headers"] = _chosen(response.headers)
+        if response.status_code == 429:
+            limits = {name: self._clean(value) for name, value in response.headers.items() if _LIMITS.search(name)}
+            self._refusals.append(limits)
+            exchange["answer headers"] |= limits
         exchange["answer"] = self._answered(response.content)
         return response
 
+    def refusals(self) -> Sequence[Mapping[str, str]]:
+        """The headers of each answer 429 that speak of limits, without names and ids."""
+        return tuple(self._refusals)
+
     def text(self) -> str:
-        """Everything so far, as JSON."""
-        text = json.dumps({"exchanges": self._exchanges}, indent=1, ensure_ascii=False)
+        """Everything so far, as JSON; what went the same way several times at once is there once, with its number."""
+        text = json.dumps({"exchanges": list(_counted(self._exchanges))}, indent=1, ensure_ascii=False)
         for word in sorted(self._words, key=len, reverse=True):
             if len(word) >= _SHORTEST_WORD:
                 quoted = json.dumps(word, ensure_ascii=False)[1:-1]
@@ -66,6 +77,9 @@ class RecordingSession(requests.Session):
         numbers: dict[str, str] = {}
         text = _GUID.sub(lambda match: numbers.setdefault(match[0].lower(), f"<guid {len(numbers) + 1}>"), text)
         return _ADDRESS.sub("<address>", text) + "\n"
+
+    def _clean(self, value: str) -> str:
+        return _ADDRESS.sub("<address>", _GUID.sub("<guid>", value))[:100]
 
     def _answered(self, content: bytes) -> object:
         text = content.decode("utf-8-sig", "replace").strip("\0 \r\n\t")
@@ -77,11 +91,18 @@ class RecordingSession(requests.Session):
             answer = json.loads(text)
             if not isinstance(answer, dict):
                 raise TypeError("not an object")  # noqa: TRY301
+            if "responses" in answer:
+                return {"responses": [self._part(each) for each in answer["responses"]]}
             if "value" in answer:
                 answer["value"] = [self._object(each) for each in answer["value"] or []]
             return {name: _redacted(value) for name, value in answer.items() if name != "@odata.context"}
         except (ValueError, TypeError, RecursionError):
             return f"<{len(content)} bytes that are neither JSON nor CLIXML>"
+
+    def _part(self, part: Mapping[str, Any]) -> object:
+        """One answer of a batch."""
+        body = self._answered(json.dumps(part.get("body")).encode()) if part.get("body") else ""
+        return {"id": part.get("id"), "status": part.get("status"), "body": body}
 
     def _object(self, each: object) -> object:
         if not isinstance(each, dict):
@@ -115,6 +136,12 @@ class RecordingSession(requests.Session):
             self._words.add(str(value))
         if isinstance(value, str) and "@" in value:
             self._words.update((value, value.partition("@")[0]))
+
+
+def _counted(exchanges: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for exchange, same in itertools.groupby(exchanges):
+        times = len(list(same))
+        yield exchange | {"times": times} if times > 1 else exchange
 
 
 def _chosen(headers: Mapping[str, str]) -> dict[str, str]:

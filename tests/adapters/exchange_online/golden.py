@@ -19,7 +19,8 @@ from sync.adapters.exchange_online import AnswerFormat, Clearing, Codec, Encodin
 from sync.adapters.probe_files import KeptValues
 from sync.core.person import Attribute
 from sync.core.recipient import Recipient, RecipientKind
-from sync.prober import MANY, Prober, Wire
+from sync.probe_report import Wire
+from sync.prober import MANY, Prober
 from tests.adapters.exchange_online.connection import DETAILS, Connection
 from tests.adapters.recipients_contract import listed
 from tests.lab.tenant import Call, Tenant
@@ -119,6 +120,8 @@ def _probe(connection: Connection) -> None:
             blob=bytes([0x30, 0x03, 0x06, 0x01, 0x2A]),
             kept=KeptValues(Path(folder)),
             pause=lambda _: None,
+            clock=lambda: 0.0,
+            refusals=tuple,
             shielded=contextlib.nullcontext,
         ).probe("ada@corp.example", apply=True)
 

@@ -63,7 +63,7 @@ class AdminApi:
         if request.path.endswith("$batch"):
             return Batch(api=self, url=f"{request.host_url.rstrip('/')}{base}/InvokeCommand").answer(body)
         if not self.budget.take(time.monotonic()):
-            raise refused.throttled(self.budget.retry_after)
+            raise refused.throttled(self.budget.retry_after, self.budget.headers)
         cmdlet, parameters = _input(body)
         if token := request.args.get("$skiptoken"):
             rest = self.pages.pop(token, None)
@@ -113,6 +113,8 @@ class Batch:
             raise refused.malformed("The request body is not a batch.") from error
         if not 1 <= len(parts) <= LARGEST_BATCH or len(set(ids)) != len(ids):
             raise refused.malformed(f"A batch holds 1 to {LARGEST_BATCH} requests, each with an id of its own.")
+        if self.api.budget.batch_is_one and not self.api.budget.take(time.monotonic()):
+            raise refused.throttled(self.api.budget.retry_after, self.api.budget.headers)
         responses = [self._part(part) for part in parts]
         if self.api.cmdlets.behaviour.shuffled_batches:
             responses.reverse()
@@ -131,7 +133,7 @@ class Batch:
     def _run(self, part: dict[str, Any]) -> Reply:
         if (fault := self.api.faults.take(f"part {part['id']}")) and fault.reply:
             return fault.reply
-        if not self.api.budget.take(time.monotonic()):
+        if not (self.api.budget.batch_is_one or self.api.budget.take(time.monotonic())):
             return refused.throttled(self.api.budget.retry_after).reply
         headers = part.get("headers") or {}
         if part.get("method") != "POST" or part.get("url") != self.url or "X-CmdletName" not in headers:

@@ -37,15 +37,23 @@ class Behaviour:
 class Budget:
     """So many cmdlets in so many seconds: 429 beyond it. None is no limit.
 
-    No throttling figure is published (facts.md); each part of a batch counts, which is the stricter reading.
+    No throttling figure is published (facts.md); each part of a batch counts, which is the stricter reading, unless
+    `batch_is_one`. `headers` come with a 429 too.
     """
 
     cmdlets: int | None = None
     seconds: float = 1.0
     retry_after: int | None = 1
+    batch_is_one: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
     refused: int = 0
     _spent: deque[float] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def forget(self) -> None:
+        """Nothing was spent."""
+        with self._lock:
+            self._spent.clear()
 
     def take(self, now: float) -> bool:
         """Whether one more cmdlet may run at `now` (seconds of a clock that only goes forward)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _TASKS = "Microsoft.Exchange.Configuration.Tasks"
@@ -93,10 +94,10 @@ def too_many(count: int, most: int) -> Refused:
     )
 
 
-def throttled(retry_after: int | None) -> Refused:
-    """Beyond the budget: 429, Retry-After optional (facts.md)."""
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return Refused(Reply(status=429, headers=headers, body=b'{"error":{"code":"TooManyRequests"}}'))
+def throttled(retry_after: int | None, headers: Mapping[str, str] | None = None) -> Refused:
+    """Beyond the budget: 429, Retry-After optional (facts.md), with these headers too."""
+    wait = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return Refused(Reply(status=429, headers={**wait, **(headers or {})}, body=b'{"error":{"code":"TooManyRequests"}}'))
 
 
 def unconfirmed(cmdlet: str) -> Refused:
