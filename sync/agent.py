@@ -13,6 +13,7 @@ Killed at any instant it repeats and never skips: what the checkpoint has passed
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,12 +28,14 @@ from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.outbox import Outbox
 from sync.ports import AgentState, ClaimStore, Directory, EventQueue, Lease, Letter, Page
+from sync.reporting import Reporting
 from sync.resend import Asked, ResendRequests
 
 logger = logging.getLogger("smime_sync.agent")
 
 _PIECE = timedelta(seconds=1)
 _STANDBY = timedelta(seconds=5)
+_REST = timedelta(seconds=10)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=1)
 _PERMANENT_PAUSE = timedelta(minutes=5)
 """After an error that a person must cure. Short enough to go on by itself after the cure, long enough that a wrong
@@ -71,6 +74,7 @@ class Agent:
     claims: ClaimStore | None = None
     lease: Lease | None = None
     requests: ResendRequests | None = None
+    reporting: Reporting | None = None
     sign: Callable[[Event], Event] = lambda event: event
 
     def once(self, progress: Told | None = None) -> Round:
@@ -82,8 +86,7 @@ class Agent:
         asked = self.requests.take(self.state, self.directory, self.source) if self.requests is not None else Asked()
         # 3. to 5.
         done = self._read(progress or (lambda _: None), asked)
-        self.state.note("last-round", self.now().isoformat())
-        self.state.note("last-error", "")
+        self.state.note({"last-round": self.now().isoformat(), "last-error": ""})
         return done
 
     def run(
@@ -100,9 +103,14 @@ class Agent:
         each second of waiting, what the agent does: a watchdog's food.
         """
         failures = 0
+
+        def told(done: Round) -> None:
+            alive(f"{done.read} people read, {done.sent} events sent")
+            self._beat()
+
         while not stopped():
             try:
-                self.once(lambda done: _fed(alive, done))
+                self.once(told)
                 failures = 0
                 self._wait(every, stopped, alive)
             except SyncError as error:
@@ -113,7 +121,7 @@ class Agent:
                     continue
                 alive(f"{error.code}: tries again")
                 self._tell(error)
-                pause(_pause(error, failures))
+                self._rest(_pause(error, failures), stopped, pause, alive)
 
     @property
     def source(self) -> str:
@@ -130,22 +138,65 @@ class Agent:
             return False
         # Somebody else was active since we were: what they told is unknown here, so our memory counts for less.
         self.state.adopt(term.epoch, doubt=term.previous not in {None, ours})
+        if self.reporting is not None:
+            self.reporting.restart()
         logger.info("active epoch=%d previous=%s", term.epoch, term.previous)
         return True
+
+    def report(self, told: Callable[[], object] = lambda: None) -> None:
+        """Tell what is due to be told of us and of everybody, to its end. Raises what AgentState raises."""
+        while self._report():
+            told()
+
+    def _report(self) -> bool:
+        """Send a heartbeat when it is time, and a piece of a census; True when there is more of that."""
+        self._beat()
+        return self.reporting is not None and self._leads() and self.reporting.census()
+
+    def _beat(self, *, alone: bool = False) -> None:
+        """Send a heartbeat when it is time; `alone` without asking the domain controller for its clock."""
+        if self.reporting is None or not self.reporting.due or not self._leads():
+            return
+        there = None
+        if not alone:
+            with contextlib.suppress(SyncError):  # whoever reads from it will say so
+                there = self.directory.clock()
+        self.reporting.beat(None if there is None else round((self.now() - there).total_seconds()))
+
+    def _leads(self) -> bool:
+        return self.lease is None or self.lease.held()
+
+    def _rest(
+        self,
+        wait: timedelta,
+        stopped: Callable[[], bool],
+        pause: Callable[[timedelta], object],
+        alive: Callable[[str], object],
+    ) -> None:
+        """Pause in pieces that keep the watchdog and whoever listens for our heartbeat quiet."""
+        while wait > timedelta(0) and not stopped():
+            with contextlib.suppress(SyncError):
+                self._beat(alone=True)
+            pause(min(wait, _REST))
+            wait -= _REST
+            alive("waits to try again")
 
     def _tell(self, error: SyncError) -> None:
         level = logging.WARNING if isinstance(error, TemporaryError) else logging.ERROR
         logger.log(level, "later reason=%s detail=%s hint=%s", error.code, error.message, error.hint)
         try:
-            self.state.note("last-error", f"{error.code}: {error.message}")
+            self.state.note({"last-error": f"{error.code}: {error.message}"})
         except SyncError:
             logger.warning("the state takes no note of it either")
 
     def _wait(self, every: timedelta, stopped: Callable[[], bool], alive: Callable[[str], object]) -> None:
-        """Wait in short pieces, so that a signal to stop is heeded within a second."""
+        """Wait in short pieces, so that a signal to stop is heeded within a second, and report in between."""
         waited = timedelta(0)
-        while waited < every and not stopped() and not self.directory.wait(min(_PIECE, every - waited)):
-            waited += _PIECE
+        while waited < every and not stopped():
+            piece = timedelta(0) if self._report() else min(_PIECE, every - waited)
+            if self.directory.wait(piece):
+                return
+            waited += piece
             alive("waits for changes")
             if self.lease is not None and not self.lease.held():
                 return
@@ -172,6 +223,8 @@ class Agent:
             if page.complete:
                 total = self._told(total, self._missing(page))
                 self.state.end_import(page.scope, page.checkpoint)
+                if self.reporting is not None:
+                    self.reporting.imported(self.source)
             # 5. Send as we go, unless the cloud is away: then what is read is kept in the outbox all the same.
             if away is None:
                 total, away = self._send(total, progress)
@@ -272,10 +325,6 @@ class Agent:
             written=total.written + more.written,
             refused=total.refused + more.refused,
         )
-
-
-def _fed(alive: Callable[[str], object], done: Round) -> None:
-    alive(f"{done.read} people read, {done.sent} events sent")
 
 
 def _pause(error: SyncError, failures: int) -> timedelta:

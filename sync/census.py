@@ -13,7 +13,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,6 +31,9 @@ from sync.ports import BlobStore
 
 TYPE: Final = "smime-sync.census.v1"
 ROOT: Final = "census/"
+Sign = Callable[[bytes], str]
+"""Makes a detached signature over a content (sync.signature.Signer.sign)."""
+
 _MANIFEST: Final = "manifest.json"
 LARGEST: Final = 64 << 20
 """A part of a million people has half a megabyte."""
@@ -128,12 +131,31 @@ def publish(
     source: str,
     watermark: Watermark,
     created: datetime,
-    sign: Callable[[bytes], str] | None = None,
+    sign: Sign | None = None,
 ) -> Manifest:
     """Store a census of `people`, anchor and state hash, which come in order of place: the parts, then the manifest.
 
     The census before is kept, since a run may be reading it. Raises what BlobStore raises.
     """
+    steps = in_parts(blobs, people, source=source, watermark=watermark, created=created, sign=sign)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: Manifest = end.value
+            return made
+
+
+def in_parts(
+    blobs: BlobStore,
+    people: Iterable[tuple[str, str]],
+    *,
+    source: str,
+    watermark: Watermark,
+    created: datetime,
+    sign: Sign | None = None,
+) -> Generator[Part, None, Manifest]:
+    """The same part by part, each when it is asked for, so that the agent can see to changes in between."""
     before = blobs.get(manifest_name(source))
     made = Manifest(source=source, watermark=watermark, created=created)
     parts: dict[str, Part] = {}
@@ -142,6 +164,7 @@ def publish(
         content = gzip.compress("".join(lines).encode("utf-8"), mtime=0)
         blobs.put(part_name(made, partition), content)
         parts[partition] = Part(sha256=hashlib.sha256(content).hexdigest(), people=len(lines))
+        yield parts[partition]
     made = replace(made, people=sum(part.people for part in parts.values()), parts=MappingProxyType(parts))
     if sign is not None:
         made = replace(made, signature=sign(made.signed_part()))

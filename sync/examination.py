@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sync import heartbeat
 from sync.agent import Agent
 from sync.errors import SyncError
-from sync.ports import ClaimStore, Directory, Lease
+from sync.ports import BlobStore, ClaimStore, Directory, Lease
 
 SKEW = timedelta(minutes=5)
 """Kerberos refuses a larger difference between clocks (RFC 4120, 5.2.3, as Active Directory has it by default)."""
@@ -29,10 +30,11 @@ def examine(
     *,
     signing: Callable[[], str | None],
     queue: Callable[[], object],
+    work: BlobStore,
 ) -> Iterator[Line]:
     """Nothing is sent. The lease is not taken: that would put the active agent out of work when this one is gone.
 
-    `signing` gives the key's id, `queue` asks the queue how long it is.
+    `signing` gives the key's id, `queue` asks the queue how long it is, `work` holds heartbeat and census.
     """
     directory = agent.directory
     yield _try("state", lambda: f"next event {agent.state.next_watermark()}")
@@ -43,6 +45,7 @@ def examine(
     yield _try("queue", lambda: f"{queue()} messages wait (about)")
     key = _try("signing key", lambda: signing() or "")
     yield key if key.said or not key.ok else Line(part="signing key", ok=None, said="not set: events go unsigned")
+    yield _try("heartbeat and census", lambda: _reports(work))
     yield from _containers(agent.claims, agent.lease)
     requests = agent.requests
     if requests is None:
@@ -87,6 +90,11 @@ def _containers(claims: ClaimStore | None, lease: Lease | None) -> Iterator[Line
         yield Line(part="lease", ok=None, said="not set: only one agent may run")
     else:
         yield _try("lease", lease.look)
+
+
+def _reports(work: BlobStore) -> str:
+    count = sum(1 for name in work.names(heartbeat.ROOT))
+    return f"the container answers; heartbeats of {count} agents are in it"
 
 
 def _reachable(claims: ClaimStore) -> str:

@@ -194,8 +194,15 @@ class AgentState(Protocol):
     def anchors(self, immutable_ids: Sequence[str]) -> Mapping[str, bytes]:
         """The objectGUID of each of these people, where it is known."""
 
-    def note(self, name: str, text: str) -> None:
-        """Remember a word for `condition`: when the last round was, what went wrong last."""
+    def told(self) -> Iterator[tuple[str, str]]:
+        """Anchor and state hash of everybody of whom was told last that they exist, in order of place (core.digest), as
+        they are when the first is asked for."""
+
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Remember words, by name, for `condition`: when the last round was, what went wrong last."""
+
+    def noted(self, name: str) -> str | None:
+        """What was noted last under this name; None when nothing was."""
 
     def condition(self) -> Condition:
         """What there is to say of it all."""

@@ -133,6 +133,11 @@ class StorageSettings(_Settings):
     ca_file: Path | None = Field(None, description="CA file for HTTPS, where a proxy or a lab has its own CA")
     queue: _QueueName = Field("smime-sync-changes", description="the change queue; its poison queue ends in -poison")
 
+    work_container: _ContainerName = Field(
+        "smime-sync-work",
+        description="blob container of what instances share: guard, runs, revocation lists, the agent's heartbeat and "
+        "its list of everybody",
+    )
     claims_container: _ContainerName | None = Field(
         None, description="blob container for events over 48 KiB; without it such a person is refused"
     )
@@ -140,9 +145,8 @@ class StorageSettings(_Settings):
     @classmethod
     def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
         yield from super().gaps(given)
-        for name in ("claims_container", "lease_container"):
-            if name in given and "storage" not in given and "storage__blobserviceuri" not in given:
-                yield f"{PREFIX}{name.upper()} needs {STORAGE}__blobServiceUri"
+        if "storage__queueserviceuri" in given and "storage__blobserviceuri" not in given:
+            yield f"{STORAGE}__blobServiceUri is missing beside {STORAGE}__queueServiceUri"
         if ("storage" in given) == ("storage__queueserviceuri" in given):
             yield f"set {STORAGE} (a connection string) or {STORAGE}__queueServiceUri, one of the two"
 
@@ -196,9 +200,6 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         True, description="take only events signed with a key of `event_keys_file`; off for a demo or a lab"
     )
     event_keys_file: Path | None = Field(None, description="PEM file with the agents' public keys, several in turn")
-    work_container: _ContainerName = Field(
-        "smime-sync-work", description="blob container of what instances share: guard, runs, revocation lists"
-    )
     loss_guard_people: int = Field(
         20, ge=0, description="more people losing their last certificate within an hour, or in one run, are held back"
     )
@@ -226,8 +227,6 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         yield from super().gaps(given)
         if "storage__queueserviceuri" in given and "storage__tableserviceuri" not in given:
             yield f"{STORAGE}__tableServiceUri is missing beside {STORAGE}__queueServiceUri"
-        if "storage__queueserviceuri" in given and "storage__blobserviceuri" not in given:
-            yield f"{STORAGE}__blobServiceUri is missing beside {STORAGE}__queueServiceUri"
         off = given.get("require_signed_events", "").lower() in {"false", "0", "no", "off", "n", "f"}
         if not off and "event_keys_file" not in given:
             yield f"{PREFIX}REQUIRE_SIGNED_EVENTS needs {PREFIX}EVENT_KEYS_FILE (or set it to false)"
@@ -275,6 +274,9 @@ class AgentSettings(StorageSettings, TelemetrySettings):
         None, description="blob container of the lease by which one of several agents is active"
     )
     lease_name: str = Field("agent", min_length=1, max_length=200, description="the lease's blob: one per directory")
+    census_hours: float = Field(
+        24, gt=0, le=168, description="how often the list of everybody is made anew; after each full import besides"
+    )
     requests_queue: _QueueName | None = Field(None, description="queue by which the cloud asks for people again")
     ldap_contacts: bool = Field(False, description="contacts too, not only users")
     ldap_filter: str | None = Field(None, description="LDAP filter that people in scope must match besides")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sync.adapters.agent_state import StateFile
-from sync.adapters.embedded import Database, EmbeddedQueue
+from sync.adapters.embedded import Database, EmbeddedBlobs, EmbeddedQueue
 from sync.adapters.service_manager import ServiceManager
 from sync.agent import Agent
 from sync.core.identity import SourceAnchor
@@ -131,6 +131,7 @@ def lines(directory: There) -> dict[str, tuple[bool | None, str]]:
         agent(StateFile(None, lambda: NOW), directory),
         signing=lambda: "key",
         queue=lambda: 0,
+        work=EmbeddedBlobs(Database(None, lambda: NOW)),
     )
     return {line.part: (line.ok, line.hint) for line in checked}
 
@@ -146,6 +147,7 @@ def test_check_tells_each_part() -> None:
         "clock": True,
         "queue": True,
         "signing key": True,
+        "heartbeat and census": True,
         "large events": None,
         "lease": None,
         "request queue": None,

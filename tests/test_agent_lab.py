@@ -11,19 +11,23 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from azure.storage.blob import ContainerClient
 
+from sync import census, heartbeat
 from sync.adapters.storage_queue import StorageQueue
 from sync.core.event import Event
+from sync.core.identity import SourceAnchor
 from sync.core.person import Attribute, Values
 from sync.opening import Opener
+from sync.resend import Asking
 from sync.signature import Signer, Verifier
 from tests.lab import require
 from tests.lab.administrator import Account, Administrator
@@ -37,6 +41,7 @@ KILLS = int(os.environ.get("SMIME_SYNC_DRILL", "2"))
 CHANGES_A_KILL = 10
 PEOPLE = 15
 ROOT = Path(__file__).parents[1]
+T = TypeVar("T")
 CERTIFICATE = Attribute.USER_CERTIFICATE.value
 
 
@@ -44,6 +49,7 @@ CERTIFICATE = Attribute.USER_CERTIFICATE.value
 class Site:
     """A directory's part, a queue, and an agent's settings for both, with everything set that can be."""
 
+    name: str
     administrator: Administrator
     unit: str
     queue: StorageQueue
@@ -75,6 +81,7 @@ def site(
         queue.create()
     with closing(queues[0]), closing(queues[1]):
         yield Site(
+            name=name,
             administrator=administrator,
             unit=unit,
             queue=queues[0],
@@ -84,6 +91,7 @@ def site(
                 "SMIME_SYNC_QUEUE": name,
                 "SMIME_SYNC_REQUESTS_QUEUE": f"{name}-asked",
                 "SMIME_SYNC_CLAIMS_CONTAINER": name,
+                "SMIME_SYNC_WORK_CONTAINER": name,
                 "SMIME_SYNC_SIGNING_KEY_FILE": str(tmp_path / "agent.pem"),
                 "SMIME_SYNC_STATE_FILE": str(tmp_path / "agent.sqlite"),
                 "SMIME_SYNC_LDAP_HOSTS": domain_controller.address,
@@ -137,6 +145,51 @@ def test_a_full_import_sends_differences_or_everybody(site: Site) -> None:
     status = json.loads(call("agent", "status", "--json", **site.settings).stdout)
     assert (status["withCertificates"], status["waiting"], status["lastError"]) == (1, 0, None)
     assert status["lastImport"] == sent[2]
+
+
+def test_a_running_agent_tells_of_itself_and_of_everybody(site: Site) -> None:
+    """A heartbeat and a signed census in the working container, and then who joins and leaves, when it is asked."""
+    anna = site.administrator.create_person("anna-census", unit=site.unit, **{CERTIFICATE: [b"one"]})
+    with running(site), closing(_container(site)) as container:
+        beat = _awaited(lambda: _found(container, heartbeat.ROOT))
+        assert json.loads(beat)["people"] == 1
+        assert json.loads(beat)["clockSkewSeconds"] in {-1, 0, 1}
+        manifest = census.manifest_from_json(_awaited(lambda: _found(container, census.ROOT)))
+        (event,) = site.sent()
+        assert manifest.signature is not None
+        assert site.opening.verifier is not None
+        site.opening.verifier.verify(manifest.signed_part(), manifest.signature)
+        assert (manifest.source, manifest.watermark, manifest.people) == (event.source, event.watermark, 1)
+        ((name, part),) = manifest.parts.items()
+        content = container.download_blob(census.part_name(manifest, name)).readall()
+        assert list(census.lines_of(content, part)) == [(event.person.anchor.immutable_id, event.person.state_hash)]
+        # Asked for both, it tells of the living as they are and of the stranger that there is nobody.
+        asking = Asking(StorageQueue.from_connection_string(site.settings["SMIME_SYNC_STORAGE"], f"{site.name}-asked"))
+        for guid in (anna.guid, uuid.uuid4().bytes):
+            asking.ask(SourceAnchor(guid).immutable_id, event.source)
+        told: list[Event] = []
+        while len(told) < 2:
+            told += _awaited(lambda: list(site.sent()))
+        gone = {each.person.anchor.object_guid == anna.guid: each.person.deleted for each in told}
+        assert gone == {True: False, False: True}
+
+
+def _container(site: Site) -> ContainerClient:
+    return ContainerClient.from_connection_string(site.settings["SMIME_SYNC_STORAGE"], site.name)
+
+
+def _found(container: ContainerClient, prefix: str) -> bytes | None:
+    names = [name for name in container.list_blob_names(name_starts_with=prefix) if name.endswith(".json")]
+    return container.download_blob(names[0]).readall() if names else None
+
+
+def _awaited(look: Callable[[], T | None]) -> T:
+    deadline = time.monotonic() + 90
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
+    return found
 
 
 def test_of_two_agents_the_other_takes_over_and_late_events_of_the_first_lose(site: Site, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import tree_sitter_bicep
 import yaml
 from tree_sitter import Language, Node, Parser
 
+from sync import census, heartbeat
 from sync.settings import PREFIX, CloudSettings
 from tests.lab import ROOT
 
@@ -205,9 +206,25 @@ class TestRules:
                 ("requestQueue", "agentPrincipalId", "queueDataMessageProcessor"),
                 ("claims", "agentPrincipalId", "blobDataContributor"),
                 ("lease", "agentPrincipalId", "blobDataContributor"),
+                ("container[1]", "agentPrincipalId", "blobDataContributor"),
             ]
         )
         assert len(of_type("Microsoft.Authorization/roleAssignments")) == len(granted) + 1  # and Application Insights
+
+    def test_of_what_instances_share_the_agent_has_two_folders(self) -> None:
+        """The guard's answers and the runs lie there too: every action of the role is bound to census or heartbeat."""
+        storage = (INFRA / "modules" / "storage.bicep").read_text("utf-8")
+        reports = storage[storage.index("resource agentReports") :]
+        assert "condition: '${ownPaths} AND ${ownLists}'" in reports[: reports.index("\n}\n")]
+        assert f"['{census.ROOT}', '{heartbeat.ROOT}']".replace("/", "") in storage
+        bound = re.findall(r"blobs/(read|write|add/action|delete|move/action)'?\b", storage)
+        assert set(re.findall(r"'(write|add/action|delete|move/action)'", storage)) | set(bound) == {
+            "read",
+            "write",
+            "add/action",
+            "delete",
+            "move/action",
+        }
 
     def test_roles_are_the_ones_that_their_names_say(self) -> None:
         """By Microsoft's published ids."""

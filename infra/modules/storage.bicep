@@ -208,6 +208,29 @@ resource agentLeases 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (
   }
 }
 
+// Its heartbeat and its list of everybody lie beside what only the function may change: it gets those two folders alone.
+var reported = [for folder in ['census', 'heartbeat']: {
+  path: '@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike \'${folder}/*\''
+  prefix: '@Request[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:prefix] StringLike \'${folder}/*\''
+}]
+var reading = 'ActionMatches{\'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read\'}'
+var listing = 'SubOperationMatches{\'Blob.List\'}'
+var changing = [for action in ['write', 'add/action', 'delete', 'move/action']: '!(ActionMatches{\'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/${action}\'})']
+var ownPaths = '((!(${reading} AND NOT ${listing}) AND ${join(changing, ' AND ')}) OR (${reported[0].path} OR ${reported[1].path}))'
+var ownLists = '((!(${reading} AND ${listing})) OR (${reported[0].prefix} OR ${reported[1].prefix}))'
+
+resource agentReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(agentPrincipalId)) {
+  name: guid(account.id, ours[1], agentPrincipalId, blobDataContributor)
+  scope: container[1]
+  properties: {
+    principalId: agentPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobDataContributor)
+    condition: '${ownPaths} AND ${ownLists}'
+    conditionVersion: '2.0'
+  }
+}
+
 module endpoints 'endpoints.bicep' = if (private) {
   name: 'endpoints'
   params: {

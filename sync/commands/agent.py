@@ -48,7 +48,7 @@ def run(as_json: AsJson = False) -> None:
         manager.ready()
         agent.run(
             stopped=stop.is_set,
-            pause=lambda wait: _pause(stop, wait, manager.alive),
+            pause=lambda wait: stop.wait(wait.total_seconds()),
             every=timedelta(seconds=config.poll_seconds),
             alive=manager.alive,
         )
@@ -158,15 +158,6 @@ def _agent() -> Iterator[Agent]:
             agent.lease.release()
 
 
-def _pause(stop: threading.Event, wait: timedelta, alive: object) -> None:
-    """Sleep in pieces that keep the watchdog quiet: an agent that waits for the cloud is well."""
-    left = wait.total_seconds()
-    while left > 0 and not stop.wait(min(left, 10)):
-        left -= 10
-        if callable(alive):
-            alive("waits to try again")
-
-
 def _finish(done: Round, as_json: bool) -> None:
     if as_json:
         members = {"read": done.read, "written": done.written, "sent": done.sent, "held": done.held}
@@ -192,7 +183,10 @@ def _with_progress(agent: Agent, *, quiet: bool) -> Round:
                 total=max(so_far.expected, so_far.read) or None,
             )
 
-        return agent.once(told)
+        done = agent.once(told)
+        progress.update(task, description="telling of everybody", completed=0, total=None)
+        agent.report()
+        return done
 
 
 def _condition_to_json(condition: Condition) -> dict[str, object]:
@@ -208,6 +202,7 @@ def _condition_to_json(condition: Condition) -> dict[str, object]:
         "importRead": condition.import_read,
         "lastImport": condition.last_import,
         "doubt": condition.doubt,
+        "lastCensus": condition.notes.get("last-census") or None,
         "lastRound": condition.notes.get("last-round") or None,
         "lastError": condition.notes.get("last-error") or None,
     }

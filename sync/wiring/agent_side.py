@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sync import envelope, settings
+from sync import __version__, envelope, settings
 from sync.agent import Agent
 from sync.core.event import Event
 from sync.core.guard import Guard
-from sync.ports import Directory
+from sync.ports import AgentState, Directory
+from sync.reporting import Reporting
 from sync.resend import ResendRequests
 from sync.wiring.machine import now, read_secret
-from sync.wiring.storage import claim_store, container, storage_queue
+from sync.wiring.storage import blob_store, claim_store, container, storage_queue
 
 if TYPE_CHECKING:
     from sync.adapters.agent_state import StateFile
     from sync.adapters.blob_lease import BlobLease
     from sync.examination import Line
+    from sync.signature import Signer
 
 
 def agent(config: settings.AgentSettings) -> Agent:
     """The half beside Active Directory. Raises PermanentError `file-unreadable` besides what the adapters raise."""
-    directory = active_directory(config)
+    state = agent_state(config)
     return Agent(
-        directory=directory,
-        state=agent_state(config),
+        directory=active_directory(config),
+        state=state,
         queue=storage_queue(config),
         now=now,
         guard=Guard(people=config.guard_people, percent=config.guard_percent),
@@ -34,6 +37,7 @@ def agent(config: settings.AgentSettings) -> Agent:
         lease=agent_lease(config),
         requests=resend_requests(config),
         sign=signing(config),
+        reporting=reporting(config, state),
     )
 
 
@@ -60,26 +64,45 @@ def resend_requests(config: settings.AgentSettings) -> ResendRequests | None:
     return ResendRequests(storage_queue(config.model_copy(update={"queue": config.requests_queue})))
 
 
+def reporting(config: settings.AgentSettings, state: AgentState) -> Reporting:
+    """What tells the cloud of the agent and of everybody. Raises PermanentError `key-malformed`."""
+    signer = _signer(config)
+    return Reporting(
+        state,
+        # What cannot be stored now is stored later: no change waits for a second try.
+        blob_store(config, retry_total=0),
+        now,
+        version=__version__,
+        sign=signer.sign if signer else None,
+        every=timedelta(hours=config.census_hours),
+    )
+
+
 def signing(config: settings.AgentSettings) -> Callable[[Event], Event]:
     """What signs an event; without a key it stays as it is. Raises PermanentError `key-malformed`."""
-    if config.signing_key_file is None:
+    signer = _signer(config)
+    if signer is None:
         return lambda event: event
+    return lambda event: replace(event, signature=signer.sign(envelope.signed_part(event)))
+
+
+def _signer(config: settings.AgentSettings) -> Signer | None:
+    if config.signing_key_file is None:
+        return None
     from sync.signature import Signer
 
-    signer = Signer.load(read_secret(config.signing_key_file).encode("utf-8"))
-    return lambda event: replace(event, signature=signer.sign(envelope.signed_part(event)))
+    return Signer.load(read_secret(config.signing_key_file).encode("utf-8"))
 
 
 def examine(agent: Agent, config: settings.AgentSettings) -> Iterator[Line]:
     """Try everything that the agent needs."""
     from sync.examination import examine as lines
-    from sync.signature import Signer
 
     def key() -> str | None:
-        path = config.signing_key_file
-        return Signer.load(read_secret(path).encode("utf-8")).id if path else None
+        signer = _signer(config)
+        return signer.id if signer else None
 
-    return lines(agent, signing=key, queue=storage_queue(config).count)
+    return lines(agent, signing=key, queue=storage_queue(config).count, work=blob_store(config, retry_total=0))
 
 
 def active_directory(config: settings.AgentSettings) -> Directory:

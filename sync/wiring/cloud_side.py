@@ -30,6 +30,7 @@ from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Limits, Reconciler, Reconciliation
 from sync.replayer import Replayer
+from sync.reporting import Reporting
 from sync.restorer import Restorer
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
@@ -190,13 +191,15 @@ def embedded(
         now=clock,
         admits=losses.admits,
     )
+    memory = StateFile(state.with_name(f"{state.stem}-agent.sqlite") if state else None, clock)
     return Embedded(
         **_use_cases(processor, ledger, failures, queue, clock, losses, Limits(), Kept(log=EmbeddedAudit(database))),
         agent=Agent(
             directory=LdifDirectory(directory),
-            state=StateFile(state.with_name(f"{state.stem}-agent.sqlite") if state else None, clock),
+            state=memory,
             queue=queue,
             now=clock,
+            reporting=Reporting(memory, EmbeddedBlobs(database), clock, version=__version__),
         ),
         queue=queue,
         recipients=recipients,

@@ -48,11 +48,11 @@ def claim_store(config: settings.StorageSettings) -> BlobClaims | None:
     return BlobClaims(container(config, config.claims_container))
 
 
-def blob_store(config: settings.CloudSettings) -> BlobStore:
-    """The container of what instances share."""
+def blob_store(config: settings.StorageSettings, **options: Any) -> BlobStore:
+    """The container of what instances share. `options` are the client's."""
     from sync.adapters.blob_store import BlobStore
 
-    return BlobStore(container(config, config.work_container))
+    return BlobStore(container(config, config.work_container, **options))
 
 
 def shared_cache(config: settings.CloudSettings) -> BlobCache:
@@ -62,14 +62,14 @@ def shared_cache(config: settings.CloudSettings) -> BlobCache:
     return BlobCache(container(config, config.work_container))
 
 
-def container(config: settings.StorageSettings, name: str) -> ContainerClient:
-    """A blob container of the account."""
+def container(config: settings.StorageSettings, name: str, **options: Any) -> ContainerClient:
+    """A blob container of the account. `options` are the client's."""
     from azure.storage.blob import ContainerClient
 
     from sync.azure_transport import Transport
 
     transport = Transport(str(config.ca_file) if config.ca_file else None)
-    options: dict[str, Any] = {"http_logging_level": logging.DEBUG, "transport": transport}
+    options |= {"http_logging_level": logging.DEBUG, "transport": transport}
     if config.storage is not None:
         return ContainerClient.from_connection_string(config.storage.get_secret_value(), name, **options)
     return ContainerClient(str(config.storage__blobserviceuri), name, storage_credential(config), **options)

@@ -107,7 +107,7 @@ def test_a_state_file_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"), [("PRAGMA user_version = 99", "99"), ("CREATE TABLE notes (text)", "not 2")]
+    ("statement", "told"), [("PRAGMA user_version = 99", "99"), ("CREATE TABLE notes (text)", "not 3")]
 )
 def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, statement: str, told: str) -> None:
     """A downgrade must not misread it, nor a wrong path lose somebody's file."""
@@ -127,6 +127,22 @@ def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, statement:
 def test_a_lost_file_starts_a_later_epoch(tmp_path: Path) -> None:
     """Else every event of the new memory would be superseded by the old one's."""
     assert opened(tmp_path / "new.sqlite").next_watermark().epoch == int(NOW.timestamp())
+
+
+def test_a_file_of_version_2_gets_what_it_lacks_and_keeps_all(tmp_path: Path) -> None:
+    """An index by which the living are counted."""
+    path = tmp_path / "agent.sqlite"
+    first = opened(path)
+    first.record(letters(first, ALICE, BOB), expected=first.next_watermark(), checkpoint=b"checkpoint")
+    first.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP INDEX people_living")
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    again = opened(path)
+    assert (again.checkpoint(), again.condition().people, again.condition().waiting) == (b"checkpoint", 2, 2)
+    (plan,) = again._rows("EXPLAIN QUERY PLAN SELECT count(*) FROM people WHERE NOT deleted")
+    assert "people_living" in plan[3]
 
 
 def test_an_epoch_never_goes_back() -> None:

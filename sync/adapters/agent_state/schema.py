@@ -10,7 +10,9 @@ from sync.adapters.agent_state.identity import person_from
 from sync.errors import ErrorCode, PermanentError
 
 _APPLICATION: Final = 0x534D4153  # "SMAS": this is an agent's state file and nothing else
-_VERSION: Final = 2
+_VERSION: Final = 3
+_WITHOUT_COUNT: Final = 2
+"""The version that had no index by which the living are counted once a minute."""
 _SCHEMA: Final = """
 CREATE TABLE agent (epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL, checkpoint BLOB,
     doubt INTEGER NOT NULL DEFAULT 0, alarm_since TEXT);
@@ -18,6 +20,7 @@ CREATE TABLE people (guid BLOB PRIMARY KEY, anchor TEXT NOT NULL, state_hash TEX
     holds INTEGER NOT NULL, scope TEXT NOT NULL, import INTEGER NOT NULL, identity TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX people_anchor ON people (anchor);
 CREATE INDEX people_holding ON people (guid) WHERE holds;
+CREATE INDEX people_living ON people (guid) WHERE NOT deleted;
 CREATE TABLE outbox (epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, anchor TEXT NOT NULL UNIQUE,
     held INTEGER NOT NULL, guid BLOB NOT NULL, identity TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (epoch, sequence));
@@ -34,6 +37,10 @@ def prepare(connection: sqlite3.Connection, name: str, now: datetime) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if application == _APPLICATION and version == _VERSION:
+        return
+    if application == _APPLICATION and version == _WITHOUT_COUNT:
+        connection.execute("CREATE INDEX people_living ON people (guid) WHERE NOT deleted")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
         return
     if application != 0 or version > 1 or (tables and not {"agent", "sent"} <= tables):
         raise PermanentError(

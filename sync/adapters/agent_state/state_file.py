@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from sync.adapters.agent_state.identity import identity_of, person_from
 from sync.adapters.agent_state.schema import prepare
+from sync.core.digest import place
 from sync.core.identity import Watermark
 from sync.core.news import Told
 from sync.core.person import Person
@@ -37,6 +38,7 @@ class StateFile:
         Raises PermanentError `file-unreadable`; TemporaryError `state-full`, `state-busy`.
         """
         self._now = now
+        self._path = path
         self._name = f"the state file {path}" if path else "the state in memory"
         self._lock = threading.RLock()
         try:
@@ -204,9 +206,24 @@ class StateFile:
         with self._transaction() as connection:
             connection.execute("UPDATE agent SET checkpoint = NULL, doubt = doubt OR ?", (doubt,))
 
-    def note(self, name: str, text: str) -> None:
+    def told(self) -> Iterator[tuple[str, str]]:
+        # A connection of its own reads the file as it is at the first row, whatever is written meanwhile; SQLite sorts
+        # in a temporary file, so that memory does not grow with the people.
+        query = "SELECT anchor, state_hash FROM people WHERE NOT deleted ORDER BY place(anchor)"
+        try:
+            with closing(self._reading()) as connection:
+                connection.create_function("place", 1, place, deterministic=True)
+                yield from connection.execute(query)
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+
+    def note(self, notes: Mapping[str, str]) -> None:
         with self._transaction(durable=False) as connection:
-            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
+            connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
+
+    def noted(self, name: str) -> str | None:
+        rows = self._rows("SELECT text FROM notes WHERE name = ?", name)
+        return rows[0][0] if rows else None
 
     def condition(self) -> Condition:
         epoch, sequence, doubt = self._rows("SELECT epoch, next_sequence, doubt FROM agent")[0]
@@ -224,6 +241,15 @@ class StateFile:
             last_import=last or 0,
             notes=dict(self._rows("SELECT name, text FROM notes ORDER BY name")),
         )
+
+    def _reading(self) -> sqlite3.Connection:
+        """A connection that only reads; of what lies in memory a copy."""
+        if self._path is not None:
+            return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+        copy = sqlite3.connect(":memory:")
+        with self._lock:
+            self._connection.backup(copy)
+        return copy
 
     def _held(self) -> Held | None:
         since = self._one("SELECT alarm_since FROM agent")
