@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from sync.asked import Asked
     from sync.explainer import Explainer
     from sync.overview import Overseer
-    from sync.replayer import Replayer
+    from sync.replayer import Choice, Replayer
+
+_MOST = 1_000
+"""Failures of one answer, where the request names no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +87,22 @@ def explain(product: Operations, request: Request) -> Mapping[str, object]:
 
 
 def failed(product: Operations, request: Request) -> Mapping[str, object]:
-    """The failed messages, oldest first, without their bodies: `?reason=CODE&user=U&since=TIME&limit=N`."""
+    """The failed messages, oldest first, without their bodies: `?reason=CODE&user=U&since=TIME&limit=N`.
+
+    1,000 of them where no limit is named; the answer names it.
+    """
     from sync.replayer import failure_to_public_json  # noqa: PLC0415 - late, for the cold start
 
-    asked = _read(request.query, {"reason", "user", "message", "since", "limit"})
-    return {"failed": [failure_to_public_json(each) for each in product.replayer.failed(asked.choice)]}
+    choice = _limited(_read(request.query, {"reason", "user", "message", "since", "limit"}).choice)
+    told = [failure_to_public_json(each) for each in product.replayer.failed(choice)]
+    return {"failed": told, "limit": choice.limit}
 
 
 def replay(product: Operations, request: Request) -> Mapping[str, object]:
     """Put failed messages back on the queue: `{"reason", "user", "message", "since", "limit", "rate", "apply"}`.
 
-    One of the choices must be made, or `"all": true`; dry unless `"apply": true`.
+    One of the choices must be made, or `"all": true`; dry unless `"apply": true`. It takes 1,000 where no limit is
+    named, for an answer has to come within 230 seconds (Azure's load balancer): the answer names it, so ask again.
     """
     try:
         said = json.loads(request.body) if request.body.strip() else {}
@@ -105,7 +113,8 @@ def replay(product: Operations, request: Request) -> Mapping[str, object]:
     asked = _read(said, {"all", "reason", "user", "message", "since", "limit", "rate", "apply"})
     if asked.all == asked.chosen:
         raise PermanentError(ErrorCode.REQUEST_MALFORMED, "choose all, or some of reason, user, message and since")
-    return product.replayer.replay(asked.choice, apply=asked.apply, rate=asked.rate).to_json()
+    choice = _limited(asked.choice)
+    return {**product.replayer.replay(choice, apply=asked.apply, rate=asked.rate).to_json(), "limit": choice.limit}
 
 
 ROUTES = (
@@ -134,6 +143,10 @@ def answer(route: Route, product: Callable[[], Operations], request: Request) ->
 
 def _answer(status: int, content: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(status=status, body=json.dumps(content), headers={"Cache-Control": "no-store", **(headers or {})})
+
+
+def _limited(choice: Choice) -> Choice:
+    return choice if choice.limit is not None else replace(choice, limit=_MOST)
 
 
 def _read(asked: Mapping[str, object], members: Set[str]) -> Asked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from sync import envelope
 from sync.core.event import Cause
@@ -61,15 +62,21 @@ class Replayer:
     now: Callable[[], datetime]
 
     def failed(self, choice: Choice = Choice()) -> Iterator[Failure]:
-        """Failures by reason, person, time; oldest first. Raises PermanentError `person-unknown`."""
+        """Failures by reason, person, time; oldest first, read one by one: keep none with its body.
+
+        Raises PermanentError `person-unknown`.
+        """
         anchor = None if choice.user is None else self._anchor(choice.user)
-        left = choice.limit
-        for failure in self.failures.all(reason=choice.reason, anchor=anchor, since=choice.since):
-            if left == 0:
-                return
-            if choice.message in {None, failure.id}:
-                left = None if left is None else left - 1
-                yield failure
+        if choice.message is None:
+            return islice(self.failures.all(reason=choice.reason, anchor=anchor, since=choice.since), choice.limit)
+        one = self.failures.get(choice.message)
+        fits = (
+            one is not None
+            and choice.reason in {None, one.reason}
+            and anchor in {None, one.anchor}
+            and (choice.since is None or one.at >= choice.since)
+        )
+        return iter((one,) if one is not None and fits else ())
 
     def replay(
         self,
@@ -85,8 +92,8 @@ class Replayer:
         leaves no gap. `progress` hears how many went, of how many.
         """
         # Without their bodies: a hundred thousand of them would not fit into a function's memory.
-        places = {each.id: (_place(each), replace(each, body="")) for each in self.failed(choice)}
-        chosen = tuple(failure for _, failure in sorted(places.values(), key=lambda each: each[0]))
+        places = [(_place(each), replace(each, body="")) for each in self.failed(choice)]
+        chosen = tuple(failure for _, failure in sorted(places, key=lambda each: each[0]))
         began = self.now()
         booked: datetime | None = None
         turn = began

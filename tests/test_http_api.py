@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sync import http_api
+from sync.core.record import Failure
 from sync.errors import HINTS, ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.explainer import Explainer
 from sync.http_api import ROUTES, Answer, Operations, Request, Route, answer
@@ -116,6 +117,20 @@ def test_a_product_that_cannot_be_built_is_an_answer_too(office: Office) -> None
 def test_failures_are_listed_by_choice(office: Office, query: dict[str, str], count: int) -> None:
     """The command's own choices."""
     assert len(json.loads(ask(office, "failed", query=query).body)["failed"]) == count
+
+
+def test_an_answer_holds_a_thousand_unless_it_is_asked_for_more(office: Office) -> None:
+    """An HTTP answer has to come in time; it says where it ends."""
+    for number in range(1_005):
+        office.failures.add(Failure(id=f"m{number}", at=office.now, reason="no-recipient", detail="", body="{}"))
+
+    listed = json.loads(ask(office, "failed").body)
+    assert (len(listed["failed"]), listed["limit"]) == (1_000, 1_000)
+    listed = json.loads(ask(office, "failed", query={"limit": "2000"}).body)
+    assert (len(listed["failed"]), listed["limit"]) == (1_006, 2_000)
+    replayed = json.loads(ask(office, "replay", body=b'{"all": true, "apply": true}').body)
+    assert (len(replayed["chosen"]), replayed["limit"], office.queue.count()) == (1_000, 1_000, 1_000)
+    assert len(json.loads(ask(office, "failed").body)["failed"]) == 6
 
 
 def test_a_replay_is_dry_unless_asked(office: Office) -> None:

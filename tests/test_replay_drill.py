@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import subprocess
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -20,8 +25,10 @@ from sync.core.rate import Rate
 from sync.core.record import Failure, Status
 from sync.ports import EventQueue, Failures, Message, MessageSource
 from sync.replayer import Choice
+from tests.lab import ROOT
 from tests.mill import DAY, NOW
 from tests.office import Office, person
+from tests.test_host import until
 
 if TYPE_CHECKING:
     from tests.lab.azurite import Azurite
@@ -119,3 +126,48 @@ def test_each_goes_back_once_and_none_undoes_a_newer_state(office: Office, store
     assert office.held(names[0]) == Values.of([newer.der])
     for name in names[1:]:
         assert office.held(name) == Values.of([certificates[name][-1].der])
+
+
+@pytest.mark.lab
+def test_the_command_is_killed_and_called_again(azurite: Azurite, office: Office, tmp_path: Path) -> None:
+    """As an operator does it: `smime-sync replay`, dead half-way by kill -9, then once more."""
+    name = uuid.uuid4().hex[:12]
+    queue = StorageQueue.from_connection_string(azurite.connection_string, f"replay-{name}")
+    failures = TableFailures.from_connection_string(azurite.connection_string, f"Failures{name}")
+    (tmp_path / "anchors.pem").write_text(office.root.pem)
+    environment = json.loads((ROOT / "local.settings.json.example").read_text("utf-8"))["Values"] | {
+        "PATH": os.environ["PATH"],
+        "SMIME_SYNC_STORAGE": azurite.connection_string,
+        "SMIME_SYNC_QUEUE": f"replay-{name}",
+        "SMIME_SYNC_FAILURES_TABLE": f"Failures{name}",
+        "SMIME_SYNC_TRUST_ANCHORS": str(tmp_path / "anchors.pem"),
+        "SMIME_SYNC_CREDENTIAL": "secret",
+        "SMIME_SYNC_CLIENT_SECRET": "secret",
+    }
+    command = (sys.executable, "-m", "sync", "replay", "--reason", "tenant-unavailable", "--rate", "1000/s", "--apply")
+    with contextlib.closing(queue), contextlib.closing(failures):
+        queue.create()
+        failures.create()
+        for number in range(200):
+            body = office.event(person(f"person{number}"))
+            failures.add(Failure(id=f"m{number}", at=NOW, reason="tenant-unavailable", detail="", body=body))
+        failures.add(Failure(id="other", at=NOW, reason="event-not-json", detail="", body="garbage"))
+
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+            until(lambda: queue.count() >= 60)
+            process.kill()
+        sent = queue.count()
+        done = subprocess.run(
+            (*command, "--json"), cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True
+        )
+        again = len(json.loads(done.stdout)["chosen"])
+
+        assert 60 <= sent < 200, "it was killed half-way"
+        assert sent + again in {200, 201}, "what was sent and not yet removed goes twice"
+        arrived: list[str] = []
+        while len(arrived) < sent + again:
+            for message in queue.receive(32, timedelta(minutes=10)):
+                arrived.append(envelope.parse(message.body).id)
+                queue.delete(message)
+        assert len(set(arrived)) == 200
+        assert [failure.id for failure in failures.all()] == ["other"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,9 +14,9 @@ from sync import envelope
 from sync.core.event import Cause
 from sync.core.person import Values
 from sync.core.rate import Rate
-from sync.core.record import Status
+from sync.core.record import Failure, Status
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import Message
+from sync.ports import EventQueue, Failures, Message
 from sync.replayer import Choice
 from tests.mill import NOW
 from tests.office import Office, person
@@ -128,3 +130,53 @@ def test_what_is_no_event_goes_back_as_it_came_and_fails_again(office: Office) -
     office.replayer.replay(Choice(message="garbage"), apply=True)
     assert [outcome.status for outcome in office.drain() if outcome] == [Status.FAILED]
     assert "garbage" in {failure.body for failure in office.failures.all()}
+
+
+def test_memory_holds_no_bodies(office: Office) -> None:
+    """Of a thousand failures with 40 KB each it holds less than a twentieth."""
+    people, size = 1_000, 40_000
+
+    class Many:
+        """Failures that are made when they are asked for."""
+
+        def all(self, **_: object) -> Iterator[Failure]:
+            return map(self.get, map(str, range(people)))
+
+        def get(self, failure_id: str) -> Failure:
+            body = f"{failure_id:>{size}}"
+            return Failure(id=failure_id, at=NOW, reason="r", detail="d", body=body, anchor="a")
+
+        def remove(self, failure_id: str) -> None:
+            """Nothing is kept."""
+
+    class Sink:
+        """A queue that keeps nothing."""
+
+        def send(self, body: str, *, delay: timedelta) -> None:
+            assert len(body) == size
+
+    replayer = replace(office.replayer, failures=cast("Failures", Many()), queue=cast("EventQueue", Sink()))
+    tracemalloc.start()
+    try:
+        done = replayer.replay(apply=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(done.chosen) == people
+    assert peak < people * size / 20
+
+
+def test_a_message_is_found_by_its_id_without_a_walk(office: Office) -> None:
+    """And only if the rest of the choice fits it too."""
+
+    class NoWalk:
+        """Failures that cannot be listed."""
+
+        def __init__(self, inner: Failures) -> None:
+            self.get = inner.get
+
+    replayer = replace(office.replayer, failures=cast("Failures", NoWalk(office.failures)))
+    assert [each.id for each in replayer.failed(Choice(message="garbage"))] == ["garbage"]
+    assert list(replayer.failed(Choice(message="garbage", reason="no-recipient"))) == []
+    assert list(replayer.failed(Choice(message="garbage", since=NOW + timedelta(days=1)))) == []
+    assert list(replayer.failed(Choice(message="no such"))) == []
