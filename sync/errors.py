@@ -186,7 +186,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.ON_PREMISES_MASTERED: "The directory owns this recipient: Entra Connect writes it, or make its Exchange attributes cloud-managed.",
     ErrorCode.REVERTED: "Something takes our values away again: see whether Entra Connect still exports this recipient, then replay.",
     ErrorCode.GUARDED: "Many people lose their last certificate: look at the trust store, the directory and the clock. If it is right, `smime-sync guard --open 60 --apply`, then replay --reason guarded.",
-    ErrorCode.RUN_ACTIVE: "Another reconciliation is at work: `smime-sync reconcile --status` shows it. A dead one is taken over by itself after a few minutes.",
+    ErrorCode.RUN_ACTIVE: "Another reconciliation is at work. A dead one is taken over by itself after a few minutes.",
     ErrorCode.RUN_UNKNOWN: "Only a run that stopped as guarded can be approved: `smime-sync reconcile` tells its id.",
     ErrorCode.SETTINGS_INVALID: "Correct each setting named here; docs/settings.md lists them.",
     ErrorCode.TRUST_STORE_EMPTY: "Name at least one trust anchor: without it every certificate would be refused or, worse, none judged.",

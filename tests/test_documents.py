@@ -43,7 +43,7 @@ def commands(page: str) -> Iterator[str]:
 def test_every_command_that_a_page_shows_can_be_called_so(path: Path) -> None:
     """With these options and arguments: parsed by the command itself, not run."""
     for line in commands(path.read_text("utf-8")):
-        words = [word for word in shlex.split(line)[1:] if word != "…" and not word.startswith("[")]
+        words = [word for word in shlex.split(line.rstrip("\\ "))[1:] if word != "…" and not word.startswith("[")]
         command: Any = COMMAND
         while hasattr(command, "commands") and words and not words[0].startswith("-"):
             assert words[0] in command.commands, f"{line}: there is no {words[0]}"
