@@ -6,6 +6,7 @@ The numbered steps, and what a crash after each leaves:
 2. Read the recipient.                                    Nothing was touched.
 3. Decide: judge each value, select, plan (pure).         Nothing was touched.
 4. Claim in the ledger what is about to be published.     The claim lapses; the event comes again.
+   Where another account has the same mailbox, look again whether it moved.
 5. Write only if the plan is not empty; read back.        The claim names what was written: no value is orphaned.
 6. Record the outcome.                                    The event comes again and finds nothing to do.
 """
@@ -144,8 +145,7 @@ class Processor:
         # 2. and 3. Read the recipient, decide.
         examined = self.examine(event, record)
         recipient, decision = examined.recipient, examined.decision
-        for other in examined.others:
-            self._insist_on_no_claim(other)
+        self._insist_on_no_claim(*examined.others)
         overtook = record.claimed_until is not None
         unverified = recipient is not None and recipient.unverified
         outcome = partial(self._outcome, event, unverified=unverified, overtook=overtook)
@@ -159,14 +159,15 @@ class Processor:
         record = replace(record, recipient=recipient.id)
         if not decision.ours_to_write:
             return self._record(record, outcome(Status.MANAGED_ON_PREMISES, decision))
-        if not decision.writes:
-            settled = replace(record, managed=decision.plan.claim if overtook else decision.plan.settled)
-            return self._record(settled, outcome(Status.UNCHANGED, decision))
-        if self.report_only:
-            return self._record(record, outcome(Status.REPORTED, decision))
-
-        self._insist_on_no_alarm(anchor, decision)
-        self._insist_on_a_turn(event)
+        # What a processor that we overtook may still bring stays ours until we look again.
+        settled = decision.plan.claim if overtook else decision.plan.settled
+        if not decision.writes and not examined.others:
+            return self._record(replace(record, managed=settled), outcome(Status.UNCHANGED, decision))
+        if decision.writes:
+            if self.report_only:
+                return self._record(record, outcome(Status.REPORTED, decision))
+            self._insist_on_no_alarm(anchor, decision)
+            self._insist_on_a_turn(event)
 
         # 4. Claim: if we die after the write, the ledger already says whose values these are.
         before = record.managed
@@ -176,12 +177,13 @@ class Processor:
         snapshot = Snapshot(id=f"{now:%Y%m%dT%H%M%S%f}", at=now, values=recipient.values, managed=ours)
         record = self.ledger.put(replace(record, managed=decision.plan.claim, claimed_until=now + CLAIM))
         try:
+            self._insist_that_nobody_moved(examined.others, record, recipient)
             # 5. Write, then read back; what was there before is kept first.
-            self.history.keep(anchor, snapshot)
-            if self.now() > now + CLAIM - WRITE:
-                raise TemporaryError(ErrorCode.LEDGER_UNAVAILABLE, "too slow: the claim would lapse during the write")
-            self.recipients.write(recipient, decision.plan.changes)
-            _compare(decision.plan, self.recipients.read(recipient))
+            if decision.writes:
+                self.history.keep(anchor, snapshot)
+                self._insist_on_time_left(now + CLAIM)
+                self.recipients.write(recipient, decision.plan.changes)
+                _compare(decision.plan, self.recipients.read(recipient))
         except SyncError as error:
             if error.code is ErrorCode.ON_PREMISES_MASTERED:
                 # An ordinary answer, not a failure: nothing was written, so nothing more is ours than before.
@@ -190,10 +192,8 @@ class Processor:
             self.ledger.put(replace(record, claimed_until=None))
             raise
         # 6. Record the outcome.
-        # What a processor that we overtook may still bring stays ours until we look again.
-        managed = decision.plan.claim if overtook else decision.plan.settled
-        settled = replace(record, managed=managed, claimed_until=None)
-        return self._record(settled, outcome(Status.WRITTEN, decision))
+        status = Status.WRITTEN if decision.writes else Status.UNCHANGED
+        return self._record(replace(record, managed=settled, claimed_until=None), outcome(status, decision))
 
     def _held(self, record: Record) -> Snapshot | None:
         """What an administrator restored, if anything. Raises PermanentError `snapshot-missing`."""
@@ -225,9 +225,29 @@ class Processor:
             expiries=decision.expiries if decision else (),
         )
 
-    def _insist_on_no_claim(self, record: Record) -> None:
-        if record.claimed_until is not None and (left := record.claimed_until - self.now()) > timedelta(0):
-            raise TemporaryError(ErrorCode.CLAIMED, f"another processor writes for {record.anchor}", retry_after=left)
+    def _insist_on_no_claim(self, *records: Record) -> None:
+        for record in records:
+            if record.claimed_until is not None and (left := record.claimed_until - self.now()) > timedelta(0):
+                raise TemporaryError(
+                    ErrorCode.CLAIMED, f"another processor writes for {record.anchor}", retry_after=left
+                )
+
+    def _insist_on_time_left(self, claimed_until: datetime) -> None:
+        if self.now() > claimed_until - WRITE:
+            raise TemporaryError(ErrorCode.LEDGER_UNAVAILABLE, "too slow: the claim would lapse during the write")
+
+    def _insist_that_nobody_moved(self, others: tuple[Record, ...], record: Record, recipient: Recipient) -> None:
+        """Of two accounts of one mailbox at one moment, each would leave to the other what both have.
+
+        Each looks again after its own claim, so at least one of them sees the other's.
+        """
+        if not others:
+            return
+        again = self.recipients.find(pinned=recipient.id, addresses=())
+        if self._others(record, recipient) != others or again is None or again.values != recipient.values:
+            raise TemporaryError(
+                ErrorCode.LEDGER_CONFLICT, f"another account of the mailbox of {record.anchor} was handled meanwhile"
+            )
 
     def _insist_on_no_alarm(self, anchor: str, decision: Decision) -> None:
         if decision.loses_last and self.admits is not None and not self.admits(anchor, self.now()):

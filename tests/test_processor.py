@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from sync.core.recipient import Recipient, appearance
 from sync.core.record import Outcome, Record, Snapshot, Status
 from sync.core.revoked import mark
 from sync.errors import ErrorCode, PermanentError
-from sync.ports import History
+from sync.ports import History, Ledger
 from sync.processor import CLAIM, WRITE
 from sync.receiver import LOOK_AGAIN_AFTER
 from tests.mill import DAY
@@ -264,6 +265,27 @@ class TestMadeAnew:
 
         assert office.held("alice") == Values.of([certificate.der])
 
+    @pytest.mark.parametrize("puts", [1, 2])
+    def test_both_leave_at_one_moment(self, office: Office, puts: int) -> None:
+        """Each leaves to the other what both have, unless it looks again once it has said that it is at work.
+
+        Found by the machine in tests/convergence: both left it, and it was nobody's.
+        """
+        office.mailbox("alice")
+        certificate = office.issue("alice")
+        people = [person("alice", certificate), self.anew(person("alice", certificate))]
+        for each in people:
+            office.process(each)
+        gone = [office.message(replace(each, deleted=True)) for each in people]
+
+        meanwhile = Meanwhile(office.ledger, puts, lambda: office.receiver.process(gone[1]))
+        office.receiving(ledger=meanwhile).process(gone[0])
+
+        office.pass_time(CLAIM)
+        office.drain()
+        assert office.held("alice") == Values()
+        assert office.record("alice").managed == office.record("made anew").managed == Managed()
+
     def test_one_waits_while_the_other_is_written(self, office: Office) -> None:
         """One writer of a mailbox, whoever it is written for: the new account must not rely on what is just going."""
         office.mailbox("alice")
@@ -390,6 +412,25 @@ class Slow:
 
     def all(self, anchor: str) -> Sequence[Snapshot]:
         return self.inner.all(anchor)
+
+
+@dataclass
+class Meanwhile:
+    """A ledger before whose nth put something else happens."""
+
+    inner: Ledger
+    at: int
+    act: Callable[[], object]
+    puts: int = 0
+
+    def put(self, record: Record) -> Record:
+        self.puts += 1
+        if self.puts == self.at:
+            self.act()
+        return self.inner.put(record)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 def test_a_claim_that_lapsed_before_the_write_writes_nothing(office: Office) -> None:

@@ -76,6 +76,23 @@ class Machine(RuleBasedStateMachine):
         self.world.carry(-1, again=False)
         self.two_consumers_work(schedule, None, slow)
 
+    @rule(name=names, first=states, then=states, leaves=st.booleans(), schedule=schedules, slow=delays)
+    def two_accounts_of_a_mailbox_meet_two_consumers(
+        self, *, name: str, first: State, then: State, leaves: bool, schedule: list[int], slow: int
+    ) -> None:
+        self.the_directory_changes(name, first, True)
+        self.world.consume(9)()
+        self.somebody_is_born_anew(name, then if leaves else first)
+        self.world.carry(-1, again=False)  # the new account comes before the old one's deletion
+        self.world.consume(9)()
+        if leaves:
+            self.somebody_leaves(name)
+        else:
+            self.the_directory_changes(name, then, False)
+        self.world.carry(-1, again=False)
+        self.world.carry(-1, again=False)
+        self.two_consumers_work(schedule, None, slow)
+
     @rule(name=names, state=states)
     def somebody_is_born_anew(self, name: str, state: State) -> None:
         self.world.rebirth(name, state)
