@@ -19,7 +19,7 @@ from tests.passing import PassingLedger
 if TYPE_CHECKING:
     from tests.convergence.world import World
 
-_STEPS_OF_A_WRITE: Final = 4
+_STEPS_OF_A_WRITE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
