@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from sync import __version__, envelope, wiring
-from sync.commands import agent, audit, explain, operate, serve, status, tenant, validate
+from sync.commands import agent, audit, explain, operate, reconcile, serve, status, tenant, validate
 from sync.commands.output import err, out, print_json
 from sync.errors import SyncError, TemporaryError
 
@@ -29,7 +29,7 @@ app.add_typer(agent.app, name="agent")
 app.command()(explain.explain)
 app.command()(status.status)
 app.add_typer(audit.app, name="audit")
-app.command()(operate.reconcile)
+app.command()(reconcile.reconcile)
 app.command()(operate.guard)
 app.command()(operate.failed)
 app.command()(operate.replay)

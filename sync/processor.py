@@ -195,6 +195,24 @@ class Processor:
         status = Status.WRITTEN if decision.writes else Status.UNCHANGED
         return self._record(replace(record, managed=settled, claimed_until=None), outcome(status, decision))
 
+    def settle(self, examined: Examined) -> None:
+        """Nothing is to be written: remember what was judged on, so that nobody has to look again for the same reason.
+
+        Whoever has just stored the record, or is writing, knows better. Raises what Ledger raises.
+        """
+        record, recipient, decision = examined.record, examined.recipient, examined.decision
+        settled = replace(record, **self._judged_by(recipient, decision))
+        if recipient is not None and decision is not None and decision.ours_to_write:
+            settled = replace(settled, recipient=recipient.id, managed=decision.plan.settled)
+        busy = record.claimed_until is not None and record.claimed_until > self.now()
+        if settled == record or busy:
+            return
+        try:
+            self.ledger.put(settled)
+        except TemporaryError as error:
+            if error.code is not ErrorCode.LEDGER_CONFLICT:
+                raise
+
     def _held(self, record: Record) -> Snapshot | None:
         """What an administrator restored, if anything. Raises PermanentError `snapshot-missing`."""
         if record.hold is None:

@@ -32,6 +32,7 @@ from sync.core.person import Attribute, Person
 from sync.core.policy import Revocation
 from sync.core.revocation import Knowledge
 from sync.core.revocation_list import MalformedListError, RevocationList
+from sync.core.revoked import Revoked
 from sync.core.values import open_value
 from sync.errors import ErrorCode, PermanentError, SyncError
 from sync.ports import Cache, Fetcher
@@ -134,6 +135,11 @@ class RevocationSources:
             elif held.trouble:
                 troubles[issuer.subject] = (*troubles.get(issuer.subject, ()), held.trouble)
         return replace(context, revocation=Knowledge.of(lists.values(), answers, troubles))
+
+    def revoked(self) -> Revoked:
+        """What the lists at hand name, for the reconciliation. Raises nothing."""
+        held = [self._list(url) for source in self._sources for url in (*source.crl, *source.delta)]
+        return Revoked.of((each.lists for each in held if each.lists is not None), self._authorities)
 
     def _named(self, source: Source) -> list[Certificate]:
         mark = source.issuer.replace(":", "").lower()

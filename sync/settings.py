@@ -138,6 +138,9 @@ class StorageSettings(_Settings):
         description="blob container of what instances share: guard, runs, revocation lists, the agent's heartbeat and "
         "its list of everybody",
     )
+    requests_queue: _QueueName | None = Field(
+        None, description="queue by which the cloud asks the agent for people again; set it on both sides"
+    )
     claims_container: _ContainerName | None = Field(
         None, description="blob container for events over 48 KiB; without it such a person is refused"
     )
@@ -210,6 +213,18 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         30.0, ge=0, le=100, description="a run that would change a larger share of people in percent asks first"
     )
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
+    revalidate_schedule: str = Field(
+        "0 30 * * * *", description="NCRONTAB of the look at whom time alone has changed (read by the host)"
+    )
+    runs_queue: _QueueName = Field(
+        "smime-sync-runs", description="queue by which the pieces of a reconciliation go from one instance to the next"
+    )
+    run_piece_seconds: float = Field(
+        60,
+        ge=1,
+        le=500,
+        description="how long a piece of a reconciliation takes, about; under the function's time limit",
+    )
     read_format: Literal["json", "clixml", "counts"] = Field(
         "json",
         description="how bytes are read back; probe names it. `counts` where no format shows them: their number is "
@@ -277,7 +292,6 @@ class AgentSettings(StorageSettings, TelemetrySettings):
     census_hours: float = Field(
         24, gt=0, le=168, description="how often the list of everybody is made anew; after each full import besides"
     )
-    requests_queue: _QueueName | None = Field(None, description="queue by which the cloud asks for people again")
     ldap_contacts: bool = Field(False, description="contacts too, not only users")
     ldap_filter: str | None = Field(None, description="LDAP filter that people in scope must match besides")
     ldap_excluded_groups: Annotated[tuple[str, ...], BeforeValidator(_split_dns)] = Field(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from sync.ports import Message
 
 if TYPE_CHECKING:
-    from sync.reconciler import Reconciliation
+    from sync.core.run import Run
 
 logger = logging.getLogger("smime_sync.function")
 
@@ -29,8 +29,11 @@ class Product(Protocol):
     def bury(self, message: Message) -> object:
         """Record a message that the queue gave up on."""
 
-    def reconcile(self) -> Reconciliation:
-        """Compare everybody, and send again whoever differs."""
+    def begin(self, kind: str) -> Run | None:
+        """Begin a reconciliation of this kind; None while another one is at work."""
+
+    def advance(self, body: str) -> Run | None:
+        """Do the piece of a reconciliation that a message asks for."""
 
     def prune(self) -> int:
         """Delete the audit log's oldest entries; return how many."""
@@ -66,11 +69,29 @@ def bury(product: Product, message: Message) -> object:
     return product.bury(message)
 
 
+def advance(product: Product, message: Message) -> object:
+    """Do a piece of the reconciliation at work."""
+    return product.advance(message.body)
+
+
+def abandon(product: Product, message: Message) -> None:  # noqa: ARG001 - by the rule of the table
+    """A piece that failed so often: the next timer takes its run over."""
+    logger.error("run piece given up message=%s", message.id)
+
+
 def reconcile(product: Product, past_due: bool) -> None:
-    """Compare everybody with what should be there, and say what was found."""
-    found = product.reconcile()
-    told = found.examined, len(found.differing), len(found.unreadable), found.guarded
-    logger.info("reconciled past_due=%s examined=%d differing=%d unreadable=%d guarded=%s", past_due, *told)
+    """Begin to compare everybody with what should be there."""
+    _begin(product, "full", past_due=past_due)
+
+
+def revalidate(product: Product, past_due: bool) -> None:
+    """Begin to look at whom time alone has changed."""
+    _begin(product, "due", past_due=past_due)
+
+
+def _begin(product: Product, kind: str, *, past_due: bool) -> None:
+    run = product.begin(kind)
+    logger.info("run kind=%s past_due=%s id=%s", kind, past_due, run.id if run else "none: another is at work")
 
 
 def prune(product: Product, past_due: bool) -> None:
@@ -81,9 +102,11 @@ def prune(product: Product, past_due: bool) -> None:
 QUEUES = (
     QueueTrigger(name="process", queue="%SMIME_SYNC_QUEUE%", act=process, give_up=bury),
     QueueTrigger(name="bury", queue="%SMIME_SYNC_QUEUE%-poison", act=bury, give_up=bury),
+    QueueTrigger(name="advance", queue="%SMIME_SYNC_RUNS_QUEUE%", act=advance, give_up=abandon),
 )
 TIMERS = (
     TimerTrigger(name="reconcile", schedule="%SMIME_SYNC_RECONCILE_SCHEDULE%", act=reconcile),
+    TimerTrigger(name="revalidate", schedule="%SMIME_SYNC_REVALIDATE_SCHEDULE%", act=revalidate),
     TimerTrigger(name="prune", schedule="0 30 4 * * *", act=prune),
 )
 

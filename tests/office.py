@@ -171,6 +171,8 @@ class Office:
             blobs=self.losses.blobs,
             now=lambda: self.now,
             losses=self.losses,
+            recipients=self.recipients,
+            waiting=self.queue.count,
         )
 
     @property

@@ -43,11 +43,21 @@ BINDINGS = (ROOT / "tests" / "golden" / "bindings.json").read_text("utf-8")
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
+RESOLVED = {
+    "SMIME_SYNC_QUEUE",
+    "SMIME_SYNC_RUNS_QUEUE",
+    "SMIME_SYNC_RECONCILE_SCHEDULE",
+    "SMIME_SYNC_REVALIDATE_SCHEDULE",
+}
+"""What the host reads where function_app.py says %NAME%."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
     """The function app at work, and everything around it."""
 
     queue: StorageQueue
+    runs: StorageQueue
     ledger: TableLedger
     failures: TableFailures
     tenant: Tenant
@@ -78,6 +88,16 @@ class Cloud:
                 self.queue.delete(message)
         return raised
 
+    def advance(self) -> int:
+        """Hand the pieces of a run to the worker, one after the other, until there is none; return how many."""
+        pieces = 0
+        while messages := self.runs.receive(1, timedelta(minutes=10)):
+            for message in messages:
+                self.worker.invoke("advance", queue_message(message.body, message_id=message.id))
+                self.runs.delete(message)
+                pieces += 1
+        return pieces
+
     def mailbox(self, name: str) -> Issued:
         """Give a person a mailbox and a certificate."""
         self.tenant.add_mailbox(f"{name}@corp.example")
@@ -105,7 +125,10 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One worker for this module: starting it costs a second."""
     require("functions worker", missing())
     folder = tmp_path_factory.mktemp("function")
-    names = [f"{kind}{uuid.uuid4().hex[:8]}" for kind in ("queue-", "Ledger", "Failures", "Pace", "History", "Audit")]
+    names = [
+        f"{kind}{uuid.uuid4().hex[:8]}"
+        for kind in ("queue-", "Ledger", "Failures", "Pace", "History", "Audit", "runs-")
+    ]
     root = Mill(now=NOW - DAY).root()
     issuing = root.issue_ca("Example Issuing CA")
     (folder / "anchors.pem").write_text(root.pem)
@@ -115,6 +138,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
         environment = {
             "SMIME_SYNC_STORAGE": azurite.connection_string,
             "SMIME_SYNC_QUEUE": names[0],
+            "SMIME_SYNC_RUNS_QUEUE": names[6],
             "SMIME_SYNC_LEDGER_TABLE": names[1],
             "SMIME_SYNC_FAILURES_TABLE": names[2],
             "SMIME_SYNC_TENANT_ID": tenant.id,
@@ -136,6 +160,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
         }
         cloud = Cloud(
             queue=StorageQueue.from_connection_string(azurite.connection_string, names[0]),
+            runs=StorageQueue.from_connection_string(azurite.connection_string, names[6]),
             ledger=TableLedger.from_connection_string(azurite.connection_string, names[1]),
             failures=TableFailures.from_connection_string(azurite.connection_string, names[2]),
             tenant=tenant,
@@ -146,7 +171,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
         history = TableHistory.from_connection_string(azurite.connection_string, names[4])
         audit = TableAudit.from_connection_string(azurite.connection_string, names[5])
         work = BlobStore(ContainerClient.from_connection_string(azurite.connection_string, names[0]))
-        for store in (cloud.queue, cloud.ledger, cloud.failures, pace, history, audit, work):
+        for store in (cloud.queue, cloud.runs, cloud.ledger, cloud.failures, pace, history, audit, work):
             stack.enter_context(contextlib.closing(store))
             store.create()
         yield cloud
@@ -277,9 +302,17 @@ class TestOthers:
         cloud.worker.invoke("reconcile", timer(past_due=past_due))
 
         assert not cloud.held(name)
+        assert cloud.advance() >= 1
         assert cloud.deliver() == []
         assert cloud.held(name) == Values.of([certificate.der])
-        assert re.search(rf"reconciled past_due={past_due} examined=\d+ differing=1 unreadable=0", cloud.worker.log())
+        assert re.search(r"kind=full phase=done .* differing=1 .* sent=1 asked=0 unreadable=0", cloud.worker.log())
+
+    def test_the_hourly_timer_looks_at_whom_time_has_changed(self, cloud: Cloud) -> None:
+        """Nobody is due: it ends at once."""
+        cloud.worker.invoke("revalidate", timer())
+
+        assert cloud.advance() >= 1
+        assert re.search(r"kind=due phase=done .* examined=0 ", cloud.worker.log())
 
     def test_the_daily_timer_counts_what_status_tells(self, cloud: Cloud) -> None:
         """Coverage, and the latency of what was written."""
@@ -390,7 +423,7 @@ class TestAgreement:
         """The host knows no default: a deployment sets each."""
         names = set(re.findall(r"%(\w+)%", BINDINGS))
 
-        assert names == {"SMIME_SYNC_QUEUE", "SMIME_SYNC_RECONCILE_SCHEDULE"}
+        assert names == RESOLVED
         assert {name.removeprefix("SMIME_SYNC_").lower() for name in names} <= CloudSettings.model_fields.keys()
         assert set(re.findall(r'"connection": "(\w+)"', BINDINGS)) == {STORAGE}
 
@@ -400,9 +433,9 @@ class TestAgreement:
 
         settings = load(CloudSettings, example)
 
-        assert {"SMIME_SYNC_QUEUE", "SMIME_SYNC_RECONCILE_SCHEDULE"} <= example.keys()
-        assert settings.queue == CloudSettings.model_fields["queue"].default
-        assert settings.reconcile_schedule == CloudSettings.model_fields["reconcile_schedule"].default
+        assert example.keys() >= RESOLVED
+        for name in (each.removeprefix("SMIME_SYNC_").lower() for each in RESOLVED):
+            assert getattr(settings, name) == CloudSettings.model_fields[name].default
 
     def test_the_embedded_host_keeps_the_hosts_numbers(self) -> None:
         """What `drain` says of batch, pause and deliveries is what host.json says."""

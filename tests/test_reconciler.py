@@ -14,8 +14,9 @@ from sync.core.path import TrustStore
 from sync.core.person import Values
 from sync.core.recipient import Recipient
 from sync.core.record import Status
+from sync.core.suspicion import Reason
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.reconciler import Difference
+from sync.reconciling.examining import Difference
 from tests.mill import Mill
 from tests.office import Office, person
 
@@ -42,7 +43,8 @@ def test_a_value_removed_by_hand_is_published_again(office: Office) -> None:
     before = office.held("alice")
     office.mailbox("alice")
     found = office.reconciler.reconcile(apply=False)
-    assert found.differing == (Difference(anchor=person("alice").anchor.immutable_id, added=before.fingerprints),)
+    alice = Difference(anchor=person("alice").anchor.immutable_id, added=before.fingerprints, because=(Reason.DRIFT,))
+    assert found.differing == (alice,)
     assert office.queue.count() == 0
     office.reconciler.reconcile(apply=True)
     (message,) = office.queue.receive(9, timedelta(0))

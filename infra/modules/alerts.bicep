@@ -46,7 +46,7 @@ var rules = [
     says: 'Nothing was handled for a day, not even by the nightly reconciliation: see the agent and the app.'
     severity: 1
     minutes: 1440
-    query: 'traces | where message startswith "done " or message startswith "reconciled " | summarize heard = count() | where heard == 0'
+    query: 'traces | where message startswith "done " or message startswith "run " | summarize heard = count() | where heard == 0'
   }
   {
     name: 'revocation'

@@ -88,8 +88,11 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'SMIME_SYNC_POLICY', value: policy }
         { name: 'SMIME_SYNC_QUEUE', value: 'smime-sync-changes' }
         { name: 'SMIME_SYNC_RECONCILE_SCHEDULE', value: reconcileSchedule }
+        { name: 'SMIME_SYNC_REQUESTS_QUEUE', value: 'smime-sync-requests' }
+        { name: 'SMIME_SYNC_REVALIDATE_SCHEDULE', value: '0 30 * * * *' }
         { name: 'SMIME_SYNC_REVOCATION', value: revocation }
         { name: 'SMIME_SYNC_REVOCATION_SOURCES', value: revocation == 'off' ? '' : 'trust/revocation.toml' }
+        { name: 'SMIME_SYNC_RUNS_QUEUE', value: 'smime-sync-runs' }
         { name: 'SMIME_SYNC_STORAGE__blobServiceUri', value: account.properties.primaryEndpoints.blob }
         { name: 'SMIME_SYNC_STORAGE__clientId', value: identityClientId }
         { name: 'SMIME_SYNC_STORAGE__credential', value: 'managedidentity' }

@@ -18,6 +18,7 @@ param networkId string = ''
 var private = !empty(endpointSubnetId)
 var changes = 'smime-sync-changes'
 var requests = 'smime-sync-requests'
+var runs = ['smime-sync-runs', 'smime-sync-runs-poison']
 var tables = ['SmimeSyncLedger', 'SmimeSyncFailures', 'SmimeSyncHistory', 'SmimeSyncPace', 'SmimeSyncAudit']
 var ours = ['deployment', 'smime-sync-work']
 
@@ -70,6 +71,13 @@ resource requestQueue 'Microsoft.Storage/storageAccounts/queueServices/queues@20
   parent: queues
   name: requests
 }
+
+resource runQueue 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = [
+  for each in runs: {
+    parent: queues
+    name: each
+  }
+]
 
 resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2023-05-01' = {
   parent: account
@@ -144,6 +152,18 @@ resource functionBuries 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueDataContributor)
   }
 }
+
+resource functionRuns 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (each, place) in runs: {
+    name: guid(account.id, each, functionPrincipalId, queueDataContributor)
+    scope: runQueue[place]
+    properties: {
+      principalId: functionPrincipalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueDataContributor)
+    }
+  }
+]
 
 resource functionAsks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(account.id, requests, functionPrincipalId, queueDataMessageSender)

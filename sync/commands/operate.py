@@ -1,4 +1,4 @@
-"""`smime-sync reconcile`, `guard`, `failed`, `replay` and `restore`: the operator's hand on the cloud side."""
+"""`smime-sync guard`, `failed`, `replay` and `restore`: the operator's hand on the cloud side."""
 
 from __future__ import annotations
 
@@ -16,54 +16,7 @@ from sync import wiring
 from sync.asked import read
 from sync.commands.output import Apply, AsJson, err, out, print_json
 from sync.core.losses import WINDOW
-from sync.reconciler import Reconciliation
 from sync.replayer import failure_to_public_json
-
-
-def reconcile(
-    scope: Annotated[
-        str, typer.Option(help="One person (ImmutableId, address, UPN), a mail domain as @example.com, or ALL.")
-    ] = "ALL",
-    approve: Annotated[str | None, typer.Option(help="Do what this guarded run would have done.")] = None,
-    apply: Apply = False,
-    as_json: AsJson = False,
-) -> None:
-    """Compare what every recipient holds with what it should. Exit 1 when somebody differs, 3 when it was guarded."""
-    with Progress(
-        TextColumn("examining"), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=as_json
-    ) as bar:
-        task = bar.add_task("", total=None)
-        found = wiring.cloud().reconcile(
-            apply=apply,
-            scope=None if scope.upper() == "ALL" else scope,
-            approve=approve,
-            progress=lambda number: bar.update(task, completed=number),
-        )
-    if as_json:
-        print_json(found.to_json())
-    else:
-        _show(found)
-    raise typer.Exit(3 if found.guarded else 1 if found.differing or found.unreadable else 0)
-
-
-def _show(found: Reconciliation) -> None:
-    table = Table("person (ImmutableId)", "to add", "to withdraw", "")
-    for each in (*found.differing, *found.unreadable):
-        added, withdrawn = (" ".join(mark[:8] for mark in marks) for marks in (each.added, each.withdrawn))
-        told = each.reason or ("[red]the last one[/red]" if each.loses else "")
-        table.add_row(each.anchor, f"[green]{added}[/green]", f"[yellow]{withdrawn}[/yellow]", told)
-    out.print(table)
-    out.print(
-        f"{found.examined} people examined, {found.holding} with certificates of ours; {len(found.differing)} differ, "
-        f"{found.losing} would lose their last one, {len(found.unreadable)} could not be examined"
-    )
-    if found.guarded:
-        out.print(
-            "[red]guarded[/red]: too many would change. Look at trust store, directory and clock; if it is right:"
-        )
-        out.print(f"  smime-sync reconcile --approve {found.guarded} --apply")
-    else:
-        out.print("their events were sent again" if found.applied else "nothing was sent (dry run)")
 
 
 def guard(

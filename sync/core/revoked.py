@@ -52,6 +52,9 @@ class Revoked:
         return False
 
 
+NOTHING_REVOKED = Revoked({}, frozenset())
+
+
 def issuer_mark(name: bytes) -> str:
     """An issuer's encoded name in short."""
     return hashlib.sha256(name).hexdigest()[:_ISSUER]

@@ -61,7 +61,7 @@ def resend_requests(config: settings.AgentSettings) -> ResendRequests | None:
     """The request queue, where one is set."""
     if config.requests_queue is None:
         return None
-    return ResendRequests(storage_queue(config.model_copy(update={"queue": config.requests_queue})))
+    return ResendRequests(storage_queue(config, config.requests_queue))
 
 
 def reporting(config: settings.AgentSettings, state: AgentState) -> Reporting:

@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -21,6 +21,8 @@ from sync.core.judgement import Context
 from sync.core.path import TrustStore
 from sync.core.rate import Rate
 from sync.core.record import Failure, Outcome
+from sync.core.revoked import NOTHING_REVOKED
+from sync.core.run import Kind, Run
 from sync.core.summary import issuer_names
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
@@ -29,14 +31,16 @@ from sync.ports import AuditLog, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Limits, Reconciler, Reconciliation
+from sync.reconciling.censuses import Censuses
 from sync.replayer import Replayer
 from sync.reporting import Reporting
+from sync.resend import Asking
 from sync.restorer import Restorer
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import blob_store, claim_store, shared_cache, storage_credential, storage_queue
 from sync.wiring.telemetry import telemetry
-from sync.wiring.tenant import recipients
+from sync.wiring.tenant import exchange_online, recipients
 
 if TYPE_CHECKING:
     from sync.adapters.embedded import EmbeddedQueue, EmbeddedRecipients
@@ -72,11 +76,19 @@ class App:
         apply: bool = True,
         scope: str | None = None,
         approve: str | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[Run], None] | None = None,
     ) -> Reconciliation:
         """Compare everybody, and send again whoever differs; in report mode only compare. See Reconciler."""
         apply = apply and not self.receiver.processor.report_only
         return self.reconciler.reconcile(apply=apply, scope=scope, approve=approve, progress=progress)
+
+    def begin(self, kind: str) -> Run | None:
+        """Begin a run, "full" or "due", whose pieces come over the runs queue; None while another one is at work."""
+        return self.reconciler.start(Kind(kind), apply=not self.receiver.processor.report_only)
+
+    def advance(self, body: str) -> Run | None:
+        """Do the piece of a run that a message of the runs queue asks for."""
+        return self.reconciler.advance(body)
 
     def prune(self) -> int:
         """Once a day: delete the audit log's oldest entries, return how many; count coverage and what expires."""
@@ -139,8 +151,9 @@ def cloud_from(config: settings.CloudSettings) -> App:
         pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
         audit = TableAudit.from_identity(url, credential, config.audit_table, ca_file=ca_file)
     losses = LossGuard(blobs=blobs, limit=config.loss_guard_people)
+    tenant = exchange_online(config)
     processor = Processor(
-        recipients=recipients(config),
+        recipients=recipients(config, tenant, blobs),
         ledger=ledger,
         history=history,
         judging=lambda moment: Context(now=moment, trust=trust, policy=policy),
@@ -153,13 +166,29 @@ def cloud_from(config: settings.CloudSettings) -> App:
         try_synchronised=config.try_synchronised,
         admits=losses.admits,
     )
-    limits = Limits(
-        losing=Guard(people=config.loss_guard_people, percent=config.loss_guard_percent),
-        changing_percent=config.change_guard_percent,
-    )
     queue, opening = storage_queue(config), opener(config)
     kept = Kept(log=audit, days=config.audit_days)
-    return App(**_use_cases(processor, ledger, failures, queue, now, losses, limits, kept, opening))
+    reconciler = Reconciler(
+        ledger=ledger,
+        queue=queue,
+        processor=processor,
+        blobs=blobs,
+        now=now,
+        limits=Limits(
+            losing=Guard(people=config.loss_guard_people, percent=config.loss_guard_percent),
+            changing_percent=config.change_guard_percent,
+        ),
+        losses=losses,
+        opening=opening,
+        recipients=tenant if config.read_format != "counts" else None,
+        censuses=Censuses(blobs=blobs, now=now, verifier=opening.verifier, required=opening.required),
+        asking=Asking(storage_queue(config, config.requests_queue)) if config.requests_queue else None,
+        continuing=storage_queue(config, config.runs_queue),
+        waiting=queue.count,
+        revoked=revocation.revoked if revocation else lambda: NOTHING_REVOKED,
+        piece=timedelta(seconds=config.run_piece_seconds),
+    )
+    return App(**_use_cases(processor, reconciler, ledger, failures, queue, now, losses, kept, opening))
 
 
 def embedded(
@@ -192,8 +221,19 @@ def embedded(
         admits=losses.admits,
     )
     memory = StateFile(state.with_name(f"{state.stem}-agent.sqlite") if state else None, clock)
+    reconciler = Reconciler(
+        ledger=ledger,
+        queue=queue,
+        processor=processor,
+        blobs=losses.blobs,
+        now=clock,
+        losses=losses,
+        recipients=recipients,
+        waiting=queue.count,
+    )
+    kept = Kept(log=EmbeddedAudit(database))
     return Embedded(
-        **_use_cases(processor, ledger, failures, queue, clock, losses, Limits(), Kept(log=EmbeddedAudit(database))),
+        **_use_cases(processor, reconciler, ledger, failures, queue, clock, losses, kept),
         agent=Agent(
             directory=LdifDirectory(directory),
             state=memory,
@@ -230,12 +270,12 @@ class Kept:
 
 def _use_cases(  # noqa: PLR0917 - what every use case needs
     processor: Processor,
+    reconciler: Reconciler,
     ledger: Ledger,
     failures: Failures,
     queue: StorageQueue | EmbeddedQueue,
     clock: Callable[[], datetime],
     losses: LossGuard,
-    limits: Limits,
     kept: Kept,
     opening: Callable[[str], Event] = envelope.parse,
 ) -> _UseCases:
@@ -253,16 +293,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
     )
     return _UseCases(
         receiver=receiver,
-        reconciler=Reconciler(
-            ledger=ledger,
-            queue=queue,
-            processor=processor,
-            blobs=losses.blobs,
-            now=clock,
-            limits=limits,
-            losses=losses,
-            opening=opening,
-        ),
+        reconciler=reconciler,
         explainer=Explainer(ledger=ledger, failures=failures, processor=processor, now=clock, opening=opening),
         overseer=Overseer(
             ledger=ledger,

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sync import settings
-from sync.ports import Recipients
+from sync.ports import BlobStore, Recipients
 from sync.remembering import RememberedRecipients
 from sync.wiring.judging import read_trust_store, revocation_fetcher
 from sync.wiring.machine import now, read_text
-from sync.wiring.storage import blob_store
 
 if TYPE_CHECKING:
     import requests
@@ -32,10 +31,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("smime_sync.wiring")
 
 
-def recipients(config: settings.CloudSettings) -> Recipients:
+def recipients(config: settings.CloudSettings, tenant: ExchangeOnline, blobs: BlobStore) -> Recipients:
     """The tenant's recipients; where it does not show what they hold, as we remember it."""
-    tenant = exchange_online(config)
-    return RememberedRecipients(tenant, blob_store(config)) if config.read_format == "counts" else tenant
+    return RememberedRecipients(tenant, blobs) if config.read_format == "counts" else tenant
 
 
 def exchange_online(config: settings.CloudSettings) -> ExchangeOnline:

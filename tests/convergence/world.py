@@ -98,7 +98,14 @@ class World:
             jitter=lambda: 0.0,
         )
         self.reconciler = Reconciler(
-            ledger=ledger, queue=queue, processor=processor, blobs=blobs, now=clock, losses=self.losses
+            ledger=ledger,
+            queue=queue,
+            processor=processor,
+            blobs=blobs,
+            now=clock,
+            losses=self.losses,
+            recipients=office.recipients,
+            waiting=office.queue.count,
         )
         self.replayer = Replayer(failures=failures, queue=queue, ledger=ledger, now=clock)
         self.restorer = Restorer(ledger=ledger, history=history, queue=queue)
@@ -196,7 +203,10 @@ class World:
         self.theirs[name] = Values.of(*(both[each] for each in Attribute))
 
     def reconcile(self) -> Reconciliation:
-        """A run of the reconciler; an administrator approves it where it stops and asks."""
+        """A run of the reconciler; an administrator approves it where it stops and asks. A dead one is waited for."""
+        current = self.reconciler.runs.current()
+        if current is not None and not current.phase.over and current.alive_until > self.office.now:
+            self.office.pass_time(current.alive_until - self.office.now)
         found = self.reconciler.reconcile(apply=True)
         return self.reconciler.reconcile(apply=True, approve=found.guarded) if found.guarded else found
 

@@ -36,6 +36,7 @@ from tests.mill import DAY, Authority, Issued, Mill
 QUEUE = "smime-sync-changes"
 CLAIMS = "smime-sync-claims"
 WORK = "smime-sync-work"
+RUNS = "smime-sync-runs"
 NONE: Mapping[str, str] = MappingProxyType({})
 RETRY = timedelta(milliseconds=500)
 """The lab's visibilityTimeout; host.json has 30 s."""
@@ -49,6 +50,7 @@ class Site:
     tenant: Tenant
     worker: Worker
     queue: StorageQueue
+    runs: StorageQueue
     ledger: TableLedger
     failures: TableFailures
     agent: Agent
@@ -66,19 +68,22 @@ class Site:
         return self.tenant.recipient(f"{name}@corp.example").values
 
     def deliver(self) -> int:
-        """Hand what is visible on the queue to the worker; return how many messages there were."""
-        messages = self.queue.receive(16, timedelta(minutes=10))
+        """Hand what is visible on the two queues to the worker; return how many messages there were."""
+        return self._deliver(self.queue, "process") + self._deliver(self.runs, "advance")
+
+    def _deliver(self, queue: StorageQueue, function: str) -> int:
+        messages = queue.receive(16, timedelta(minutes=10))
         for message in messages:
             payload = queue_message(
                 message.body, message_id=message.id, dequeue_count=message.dequeue_count, receipt=message.receipt
             )
             try:
-                self.worker.invoke("process", payload)
+                self.worker.invoke(function, payload)
             except WorkerError as error:
                 self.errors.append(str(error))
-                self.queue.release(message, RETRY)
+                queue.release(message, RETRY)
             else:
-                self.queue.delete(message)
+                queue.delete(message)
         return len(messages)
 
     def until(self, true: Callable[[], bool], *, within: float = 20) -> float:
@@ -146,12 +151,13 @@ def start(
         told("queue and tables (Azurite)")
         azurite = running.enter_context(Azurite.start())
         queue = StorageQueue.from_connection_string(azurite.connection_string, QUEUE)
+        runs = StorageQueue.from_connection_string(azurite.connection_string, RUNS)
         ledger = TableLedger.from_connection_string(azurite.connection_string, "SmimeSyncLedger")
         failures = TableFailures.from_connection_string(azurite.connection_string, "SmimeSyncFailures")
         pace = TablePace.from_connection_string(azurite.connection_string, "SmimeSyncPace")
         history = TableHistory.from_connection_string(azurite.connection_string, "SmimeSyncHistory")
         audit = TableAudit.from_connection_string(azurite.connection_string, "SmimeSyncAudit")
-        for store in (queue, ledger, failures, pace, history, audit):
+        for store in (queue, runs, ledger, failures, pace, history, audit):
             running.enter_context(contextlib.closing(store))
             store.create()
         for name in (CLAIMS, WORK):
@@ -176,6 +182,8 @@ def start(
                     "SMIME_SYNC_STORAGE": azurite.connection_string,
                     "SMIME_SYNC_QUEUE": QUEUE,
                     "SMIME_SYNC_RECONCILE_SCHEDULE": "0 0 3 * * *",
+                    "SMIME_SYNC_REVALIDATE_SCHEDULE": "0 30 * * * *",
+                    "SMIME_SYNC_RUNS_QUEUE": RUNS,
                     "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
                     "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
                     "SMIME_SYNC_TENANT_ID": tenant.id,
@@ -216,6 +224,7 @@ def start(
             tenant=tenant,
             worker=worker,
             queue=queue,
+            runs=runs,
             ledger=ledger,
             failures=failures,
             agent=agent,

@@ -1,0 +1,1 @@
+"""The phases of a reconciliation, each a bounded piece of work at a time."""

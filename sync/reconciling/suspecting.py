@@ -1,0 +1,134 @@
+"""Phases `compare`, `sift` and `due`: who is to be examined, and whom the agent is to be asked for.
+
+Nobody's record is read where the digest says enough. The blocks hold one partition each (core.digest), so that whoever
+does a partition twice writes the same block twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sync.core.digest import Digest
+from sync.core.lost import Lost, beside
+from sync.core.mirror import Mirror
+from sync.core.revoked import Revoked
+from sync.core.run import Phase, Run
+from sync.core.suspicion import WAITING, Look, Reason
+from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.ports import Ledger
+from sync.reconciling.censuses import Censuses
+from sync.reconciling.reading import MIRROR
+from sync.reconciling.runs import Runs
+
+SUSPECTS, LOST = "suspects/", "lost/"
+_PARTITIONS = 256
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspecting:
+    """`basis` is what is judged on now; `revoked` fetches what the lists name."""
+
+    ledger: Ledger
+    runs: Runs
+    now: Callable[[], datetime]
+    basis: Callable[[], str]
+    revoked: Callable[[], Revoked]
+    censuses: Censuses
+
+    def compare(self, run: Run, enough: Callable[[], bool]) -> Run:
+        """Compare one partition after the other until `enough`. Raises what Ledger and BlobStore raise."""
+        look = Look(now=self.now(), basis=self.basis(), mirror=self._mirror(run), revoked=self.revoked().names)
+        opened = self.censuses.open()
+        for note in opened.notes:
+            run = run.noting(note)
+
+        def partition(run: Run, number: int) -> Run:
+            suspects: list[dict[str, object]] = []
+            lost: list[dict[str, object]] = []
+            counts = dict.fromkeys(("people", "holding", "failed", "deferred", "gone_holding", *Lost), 0)
+            listed = opened.partition(number)
+            for note in listed.notes:
+                run = run.noting(note)
+            for digest, anchor, missing in beside(self._digests(number), listed.told, listed.lists):
+                holding = digest is not None and digest.holding
+                if digest is not None:
+                    counts[str(digest.status) if digest.status in WAITING else "people"] += 1
+                    counts["holding"] += holding and digest.status not in WAITING
+                    # Whoever is asked for comes with an event of their own.
+                    if missing is None and (reasons := look.reasons(digest)):
+                        suspects.append({"anchor": anchor, "reasons": reasons})
+                if missing is not None:
+                    counts[missing] += 1
+                    counts["gone_holding"] += missing is Lost.GONE and holding
+                    lost.append({"anchor": anchor, "lost": missing, "holding": holding})
+            self._keep(run, f"{number:02x}", suspects, lost)
+            return run.counted(suspects=len(suspects), **counts)
+
+        return self._partitions(run, enough, partition)
+
+    def sift(self, run: Run, enough: Callable[[], bool]) -> Run:
+        """Look for whoever has an address in the run's scope, `@` and a domain. Raises what Ledger raises."""
+        domain = (run.scope or "").casefold()
+
+        def partition(run: Run, number: int) -> Run:
+            suspects: list[dict[str, object]] = []
+            holding = 0
+            for digest in self._digests(number):
+                if digest.status in WAITING:
+                    continue
+                record = self.ledger.get(digest.anchor)
+                if record is not None and any(name.endswith(domain) for name in record.names):
+                    suspects.append({"anchor": digest.anchor, "reasons": [Reason.SCOPE]})
+                    holding += digest.holding
+            self._keep(run, f"{number:02x}", suspects)
+            return run.counted(people=len(suspects), holding=holding, suspects=len(suspects))
+
+        return self._partitions(run, enough, partition)
+
+    def due(self, run: Run, enough: Callable[[], bool]) -> Run:
+        """Look for whoever time has changed since they were judged. Raises what Ledger raises."""
+        while True:
+            anchors = self.ledger.due(run.began, _PAGE, run.place or None)
+            if anchors:
+                suspects: list[dict[str, object]] = [{"anchor": each, "reasons": [Reason.TIME]} for each in anchors]
+                self._keep(run, f"{run.blocks:06}", suspects)
+                run = replace(run.counted(suspects=len(anchors)), blocks=run.blocks + 1, place=anchors[-1])
+            if len(anchors) < _PAGE:
+                return replace(run, blocks=0).enters(Phase.EXAMINE)
+            if enough():
+                return run
+
+    def _partitions(self, run: Run, enough: Callable[[], bool], partition: Callable[[Run, int], Run]) -> Run:
+        first = int(run.place or "0", 16)
+        for number in range(first, _PARTITIONS):
+            try:
+                run = partition(run, number)
+            except TemporaryError:
+                if number == first:
+                    raise
+                return run  # what is done stays done
+            run = replace(run, place=f"{number + 1:02x}")
+            if enough() and number + 1 < _PARTITIONS:
+                return run
+        return run.enters(Phase.EXAMINE)
+
+    def _digests(self, partition: int) -> Iterator[Digest]:
+        until = f"{partition + 1:02x}" if partition + 1 < _PARTITIONS else None
+        return self.ledger.digests(f"{partition:02x}", until)
+
+    def _mirror(self, run: Run) -> Mirror | None:
+        content = self.runs.block(run.id, MIRROR)
+        try:
+            return None if content is None else Mirror.load(content)
+        except ValueError as error:
+            raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"the recipients that were read: {error}") from error
+
+    def _keep(
+        self, run: Run, block: str, suspects: list[dict[str, object]], lost: Sequence[dict[str, object]] = ()
+    ) -> None:
+        for name, lines in ((SUSPECTS, suspects), (LOST, lost)):
+            if lines:
+                self.runs.keep_lines(run, f"{name}{block}", lines)
