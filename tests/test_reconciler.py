@@ -9,15 +9,24 @@ from datetime import timedelta
 import pytest
 
 from sync import envelope
+from sync.core.certificate import Certificate
+from sync.core.context import Context
 from sync.core.event import Cause
 from sync.core.path import TrustStore
 from sync.core.person import Values
+from sync.core.policy import PRIVATE_CA, Revocation
 from sync.core.recipient import Recipient
-from sync.core.record import Status
+from sync.core.record import Record, Status
+from sync.core.revocation import Knowledge
+from sync.core.revocation_list import RevocationList
+from sync.core.revoked import Revoked
+from sync.core.run import Kind, Phase
 from sync.core.suspicion import Reason
 from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.reconciler import Limits
 from sync.reconciling.examining import Difference
 from tests.mill import Mill
+from tests.mill.revocation import crl
 from tests.office import Office, person
 
 
@@ -183,3 +192,186 @@ def test_many_changes_are_asked_about_though_nobody_loses() -> None:
 def test_a_scope_examines_only_some(scope: str, examined: int) -> None:
     """One person, or a mail domain."""
     assert crowd(5).reconciler.reconcile(apply=False, scope=scope).examined == examined
+
+
+def test_somebody_elses_value_is_looked_at_once(office: Office) -> None:
+    """It stays, nothing is sent, and the next run has no reason to look again. A dry run remembers nothing."""
+    held = office.held("alice")
+    foreign = office.issuing.issue("somebody@other.example")
+    office.recipients.add(replace(office.mailbox("alice"), values=Values.of([*held.user_certificate, foreign.der])))
+    for apply, suspects in ((False, 1), (True, 1), (True, 0)):
+        found = office.reconciler.reconcile(apply=apply)
+        assert (found.counts.suspects, found.differing) == (suspects, ())
+    assert office.queue.count() == 0
+    assert foreign.der in office.held("alice").user_certificate
+    assert office.record("alice").managed.user_certificate == set(held.fingerprints)
+
+
+def test_an_address_that_the_mailbox_got_meanwhile(office: Office) -> None:
+    """No event tells of it: a certificate that nobody's address matched is published now."""
+    office.mailbox("carol")
+    certificate = office.issuing.issue("carol.maiden@corp.example")
+    office.process(person("carol", certificate))
+    assert office.held("carol") == Values()
+    office.recipients.add(
+        replace(office.mailbox("carol"), addresses=("carol@corp.example", "carol.maiden@corp.example"))
+    )
+    found = office.reconciler.reconcile(apply=True)
+    assert [each.because for each in found.differing] == [(Reason.DRIFT,)]
+    office.drain()
+    assert office.held("carol") == Values.of([certificate.der])
+
+
+def test_an_owner_who_has_changed(office: Office) -> None:
+    """A recipient that was moved to the cloud is ours to write from now on."""
+    certificate = office.issue("carol")
+    office.mailbox("carol", directory_synchronised=True)
+    office.process(person("carol", certificate))
+    assert office.reconciler.reconcile(apply=True).counts.suspects == 0
+    office.mailbox("carol", directory_synchronised=True, cloud_managed=True)
+    assert len(office.reconciler.reconcile(apply=True).differing) == 1
+    office.drain()
+    assert office.held("carol") == Values.of([certificate.der])
+
+
+def test_another_basis_has_everybody_examined_once(office: Office) -> None:
+    """A setting that changes nobody's certificates sends nobody's event, and is remembered as the basis."""
+    office.change(withdraw_disabled=True)
+    for suspects in (2, 0):
+        found = office.reconciler.reconcile(apply=True)
+        assert (found.counts.suspects, found.differing) == (suspects, ())
+    assert office.queue.count() == 0
+
+
+def test_whoever_was_judged_by_another_setting_is_judged_again(office: Office) -> None:
+    """And what comes of it goes through the queue."""
+    office.process(person("bob", office.issue("bob"), enabled=False))
+    office.change(withdraw_disabled=True)
+    (bob,) = office.reconciler.reconcile(apply=True).differing
+    assert (bob.anchor, bob.because, bob.loses) == (person("bob").anchor.immutable_id, (Reason.BASIS,), True)
+    office.drain()
+    assert office.held("bob") == Values()
+
+
+def test_what_was_settled_meanwhile_by_an_event_is_not_overwritten(office: Office) -> None:
+    """An event is handled while its person is examined: what it recorded goes before."""
+    record = office.record("alice")
+    assert record.event is not None
+    examined = office.processor.examine(envelope.parse(record.event), record)
+    office.process(person("alice"))
+    office.change(withdraw_disabled=True)
+    office.processor.settle(examined)
+    assert office.record("alice").managed.user_certificate == frozenset()
+    assert office.record("alice").basis == record.basis
+
+
+def test_whoever_is_being_written_is_not_settled(office: Office) -> None:
+    """Its claim says what may be there."""
+    claimed = office.ledger.put(replace(office.record("alice"), claimed_until=office.now + timedelta(seconds=9)))
+    assert claimed.event is not None
+    office.change(withdraw_disabled=True)
+    office.processor.settle(office.processor.examine(envelope.parse(claimed.event), claimed))
+    assert office.record("alice") == claimed
+
+
+class TestRevalidation:
+    """Hourly: only whom time has changed."""
+
+    def test_nobody_is_due(self, office: Office) -> None:
+        """Nobody is read."""
+        run = office.reconciler.start(Kind.DUE, apply=True)
+        assert run is not None
+        assert (run.phase, run.counts.suspects) == (Phase.DONE, 0)
+
+    def test_whoever_is_due_is_looked_at(self, office: Office) -> None:
+        """Their certificate has expired; nobody else is touched."""
+        office.process(person("bob", office.issue("bob", not_after=office.now + timedelta(days=3))))
+        office.pass_time(timedelta(days=5))
+        run = office.reconciler.start(Kind.DUE, apply=True)
+        assert run is not None
+        assert (run.counts.suspects, run.counts.differing, run.counts.losing, run.counts.sent) == (1, 1, 1, 1)
+        office.drain()
+        assert (bool(office.held("alice")), office.held("bob")) == (True, Values())
+
+    def test_whoever_time_has_not_changed_is_due_again_later(self, office: Office) -> None:
+        """A warning begins: nothing to write, and the next moment is remembered."""
+        office.process(person("bob", office.issue("bob", not_after=office.now + timedelta(days=31))))
+        office.pass_time(timedelta(days=2))
+        for suspects in (1, 0):
+            run = office.reconciler.start(Kind.DUE, apply=True)
+            assert run is not None
+            assert (run.counts.suspects, run.counts.settled) == (suspects, suspects)
+        assert office.queue.count() == 0
+
+    def test_many_are_due_page_by_page(self) -> None:
+        """More than a page; each is found once."""
+        office = Office()
+        for number in range(1200):
+            anchor = f"anchor{number}"
+            office.ledger.put(Record(anchor=anchor, next_change=office.now - timedelta(hours=1)))
+        run = office.reconciler.start(Kind.DUE, apply=True)
+        assert run is not None
+        assert (run.counts.suspects, run.counts.examined) == (1200, 1200)
+
+    def test_its_limits_are_shares_of_the_last_full_run(self) -> None:
+        """It does not know how many people there are; without a full run only the number counts."""
+        for full in (True, False):
+            office = crowd(30)
+            if full:
+                office.reconciler.reconcile(apply=True)
+            for number in range(4):
+                short = office.issue(f"person{number}", key="ec256", not_after=office.now + timedelta(days=3))
+                office.process(person(f"person{number}", short))
+            office.pass_time(timedelta(days=5))
+            run = office.reconciler.start(Kind.DUE, apply=True)
+            assert run is not None
+            assert run.phase is (Phase.GUARDED if full else Phase.DONE)
+            if full:
+                assert office.reconciler.reconcile(apply=True, approve=run.id).applied
+                assert next(office.reconciler.runs.past()).kind is Kind.DUE
+
+
+def test_a_list_that_names_a_published_certificate(office: Office) -> None:
+    """It is looked up by its mark, and judged by what the processor knows."""
+    bob = Certificate.parse(office.held("bob").user_certificate[0])
+    listed = RevocationList.parse(crl(office.issuing, [bob.serial]))
+    policy = replace(PRIVATE_CA, revocation=Revocation.SOFT)
+    office.change(
+        judging=lambda moment: Context(now=moment, trust=office.trust, policy=policy),
+        consult=lambda context, _: replace(context, revocation=Knowledge.of([listed])),
+    )
+    reconciler = replace(office.reconciler, revoked=lambda: Revoked.of([listed], []))
+    found = reconciler.reconcile(apply=True)
+    assert [(Reason.REVOCATION in each.because, each.loses) for each in found.differing] == [(True, True)]
+    office.drain()
+    assert (bool(office.held("alice")), office.held("bob")) == (True, Values())
+    assert reconciler.reconcile(apply=True).counts.suspects == 0
+
+
+def test_a_few_who_cannot_be_read_are_no_trouble_and_many_in_a_row_are() -> None:
+    """The tenant is away: what is done stays done, and the rest is tried later."""
+    office = crowd(12)
+    for number in range(12):
+        office.mailbox(f"person{number}")
+    away: set[str | None] = set()
+
+    class Away:
+        def find(self, *, pinned: str | None, addresses: Sequence[str]) -> Recipient | None:
+            if pinned in away:
+                raise TemporaryError(ErrorCode.TENANT_UNAVAILABLE, "away")
+            return office.recipients.find(pinned=pinned, addresses=addresses)
+
+        write = office.recipients.write
+        read = office.recipients.read
+
+    limits = Limits(changing_percent=100)
+    reconciler = replace(office.reconciler, limits=limits, processor=replace(office.processor, recipients=Away()))
+    in_order = [record.recipient for record in office.ledger.records()]
+    away |= set(in_order[2:6])
+    found = reconciler.reconcile(apply=False)
+    assert (len(found.differing), len(found.unreadable)) == (8, 4)
+    away |= set(in_order[2:])
+    with pytest.raises(TemporaryError):
+        reconciler.reconcile(apply=False)
+    stopped = next(reconciler.runs.past())
+    assert (stopped.phase, stopped.counts.differing, stopped.counts.unreadable) == (Phase.ABANDONED, 2, 0)

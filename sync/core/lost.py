@@ -33,8 +33,8 @@ class Told:
 
 def beside(
     digests: Iterable[Digest], told: Iterable[Told], lists: Mapping[str, Watermark]
-) -> Iterator[tuple[Digest | None, str, Lost | None]]:
-    """Everybody of either, by anchor, in order of place, and what was lost of them.
+) -> Iterator[tuple[Digest | None, Told | None, Lost | None]]:
+    """Everybody of either, in order of place, as each knows them, and what was lost of them.
 
     `lists` are the agents whose lists are whole, with the watermark at which each was made: of other agents' people
     nothing is said, nor of whom the ledger heard after their list was made. Somebody on two lists is as either says.
@@ -44,19 +44,19 @@ def beside(
     for digest in digests:
         here = digest.place
         while line is not None and line.place < here:
-            yield None, line.anchor, Lost.UNKNOWN
+            yield None, line, Lost.UNKNOWN
             line = _past(rest, line.place)
         if line is None or line.place != here:
             gone = not digest.deleted and _older(digest, lists)
-            yield digest, digest.anchor, Lost.GONE if gone else None
+            yield digest, None, Lost.GONE if gone else None
             continue
-        same = False
+        same, met = False, line
         while line is not None and line.place == here:
             same = same or line.state_hash == digest.state_hash
             line = next(rest, None)
-        yield digest, digest.anchor, Lost.DIFFERENT if not same and _older(digest, lists) else None
+        yield digest, met, Lost.DIFFERENT if not same and _older(digest, lists) else None
     while line is not None:
-        yield None, line.anchor, Lost.UNKNOWN
+        yield None, line, Lost.UNKNOWN
         line = _past(rest, line.place)
 
 

@@ -36,7 +36,7 @@ class Sending:
                     sent = self.one(Difference.from_json(line))
                     done = done.counted(sent=int(sent))
                 elif self.asking is not None:
-                    self.asking.ask(line["anchor"])
+                    self.asking.ask(line["anchor"], line["source"])
                     done = done.counted(asked=1)
             except TemporaryError:
                 if done.place == run.place:
@@ -46,7 +46,8 @@ class Sending:
             if enough():
                 return done
         if done.asks is Asks.EVERYBODY and self.asking is not None:
-            self.asking.ask(None)
+            for source in self._sources(run):
+                self.asking.ask(None, source)
             done = done.counted(asked=done.counts.lost)
         return done.enters(Phase.DONE)
 
@@ -58,6 +59,11 @@ class Sending:
             return False
         self.queue.send(envelope.render(self.opening(record.event).anew(Cause.RECONCILIATION)))
         return True
+
+    def _sources(self, run: Run) -> list[str]:
+        """The agents of whose people any were lost."""
+        names = self.runs.blocks(run.id, LOST)
+        return sorted({line["source"] for name in names for line in self.runs.lines(run.id, name)})
 
     def _everything(self, run: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """What is past the run's place, each with its place and kind."""

@@ -52,18 +52,19 @@ class Suspecting:
             listed = opened.partition(number)
             for note in listed.notes:
                 run = run.noting(note)
-            for digest, anchor, missing in beside(self._digests(number), listed.told, listed.lists):
+            for digest, told, missing in beside(self._digests(number), listed.told, listed.lists):
                 holding = digest is not None and digest.holding
                 if digest is not None:
-                    counts[str(digest.status) if digest.status in WAITING else "people"] += 1
-                    counts["holding"] += holding and digest.status not in WAITING
+                    waits = digest.status in WAITING
+                    counts[str(digest.status) if waits else "people"] += 1
+                    counts["holding"] += holding and not waits
                     # Whoever is asked for comes with an event of their own.
                     if missing is None and (reasons := look.reasons(digest)):
-                        suspects.append({"anchor": anchor, "reasons": reasons})
-                if missing is not None:
+                        suspects.append({"anchor": digest.anchor, "reasons": reasons})
+                if missing is not None and (who := digest or told) is not None:
                     counts[missing] += 1
                     counts["gone_holding"] += missing is Lost.GONE and holding
-                    lost.append({"anchor": anchor, "lost": missing, "holding": holding})
+                    lost.append({"anchor": who.anchor, "lost": missing, "source": who.source, "holding": holding})
             self._keep(run, f"{number:02x}", suspects, lost)
             return run.counted(suspects=len(suspects), **counts)
 

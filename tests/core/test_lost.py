@@ -29,8 +29,9 @@ def found(digests: list[Digest], lines: list[Told], lists: Mapping[str, Watermar
     ordered = sorted(digests, key=attrgetter("place")), sorted(lines, key=attrgetter("place"))
     everybody = list(beside(*ordered, lists))
     places = {each.place for each in digests} | {each.place for each in lines}
-    assert [place(anchor) for _, anchor, _ in everybody] == sorted(places)
-    return {anchor: lost for _, anchor, lost in everybody}
+    anchors = [digest.anchor if digest else line.anchor if line else "" for digest, line, _ in everybody]
+    assert [place(anchor) for anchor in anchors] == sorted(places)
+    return {anchor: lost for anchor, (_, _, lost) in zip(anchors, everybody, strict=True)}
 
 
 def test_everybody_is_told_once_whoever_knows_them() -> None:
