@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import agent, cloud, events, judging, revocation, writing
+from bench import agent, cloud, events, judging, reconciling, revocation, writing
 from bench.figure import Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-SECTIONS = (judging, revocation, events, cloud, writing, agent)
+SECTIONS = (judging, revocation, events, cloud, writing, agent, reconciling)
 
 
 def machine() -> str:
