@@ -19,9 +19,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from sync.core.digest import Digest
 from sync.core.record import Status
+from sync.core.run import Phase
 from sync.core.summary import OTHERS, Summary, summarise
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import AuditLog, Backlog, BlobStore, Failures, Ledger, Pace
+from sync.reconciling.runs import Runs, run_to_json
 
 SUMMARY = "summary.json"
 SILENT_AFTER = timedelta(minutes=5)
@@ -64,9 +66,9 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """`agents` are the heartbeats by source, `booked` is until when the
-    tenant's turns of writing are booked, `failed` counts failures by reason, `run` is the last reconciliation as
-    its blob tells it, `issuers` names the CAs of the summary by their marks."""
+    """`agents` are the heartbeats by source, `booked` is until when the tenant's turns of writing are booked, `failed`
+    counts failures by reason, `run` is the reconciliation at work or the last one, `guarded` the one that waits for an
+    administrator, `issuers` names the CAs of the summary by their marks."""
 
     at: datetime
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Overview:
     booked: datetime | None = None
     failed: Mapping[str, int] = field(default_factory=dict)
     run: Mapping[str, Any] | None = None
+    guarded: str | None = None
     latency: Latency | None = None
     summary: Summary | None = None
     issuers: Mapping[str, str] = field(default_factory=dict)
@@ -109,9 +112,11 @@ class Overview:
             yield Concern(health=Health.WARNING, text=f"writes wait for their turn: it is {_span(ahead)} ahead")
         if self.failed:
             yield Concern(health=Health.WARNING, text=f"{_most(self.failed.values())} messages failed: see `failed`")
-        if self.run is not None and self.run.get("phase") == "guarded":
+        if self.guarded is not None:
+            yield Concern(health=Health.CRITICAL, text=f"reconciliation {self.guarded} is guarded: it waits for you")
+        if self.run is not None and self.run.get("phase") == Phase.FAILED:
             yield Concern(
-                health=Health.CRITICAL, text=f"reconciliation {self.run.get('id')} is guarded: it waits for you"
+                health=Health.WARNING, text=f"reconciliation {self.run.get('id')} failed: see `reconcile --status`"
             )
         if self.summary is None or self.at - self.summary.at > RECONCILED_WITHIN:
             yield Concern(health=Health.WARNING, text="coverage was not counted for two days: does the timer run?")
@@ -155,7 +160,8 @@ class Overseer:
         """How it stands now. Raises what the ports raise."""
         now = self.now()
         blob = self.blobs.get(SUMMARY)
-        run = self.blobs.get("runs/current.json")
+        runs = Runs(blobs=self.blobs, now=self.now, patience=timedelta())
+        run, guarded = runs.current(), runs.guarded()
         beats = ((name, self.blobs.get(name)) for name in self.blobs.names("heartbeat/"))
         return Overview(
             at=now,
@@ -164,7 +170,8 @@ class Overseer:
             oldest=self.backlog.oldest(),
             booked=self.pace.booked() if self.pace else None,
             failed=dict(Counter(failure.reason for failure in islice(self.failures.all(), FEW))),
-            run=_read("runs/current.json", run.content) if run else None,
+            run=run_to_json(run) if run else None,
+            guarded=guarded.id if guarded else None,
             latency=self._latency(now),
             summary=_summary(blob.content) if blob else None,
             issuers=self.issuers(),

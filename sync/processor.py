@@ -198,14 +198,12 @@ class Processor:
     def settle(self, examined: Examined) -> None:
         """Nothing is to be written: remember what was judged on, so that nobody has to look again for the same reason.
 
-        Whoever has just stored the record, or is writing, knows better. Raises what Ledger raises.
+        What is ours stays as it is, and a claim too, lapsed or not: that is for its event to say. Whoever has just
+        stored the record knows better. Raises what Ledger raises.
         """
-        record, recipient, decision = examined.record, examined.recipient, examined.decision
-        settled = replace(record, **self._judged_by(recipient, decision))
-        if recipient is not None and decision is not None and decision.ours_to_write:
-            settled = replace(settled, recipient=recipient.id, managed=decision.plan.settled)
-        busy = record.claimed_until is not None and record.claimed_until > self.now()
-        if settled == record or busy:
+        record = examined.record
+        settled = replace(record, **self._judged_by(examined.recipient, examined.decision))
+        if settled == record or record.claimed_until is not None:
             return
         try:
             self.ledger.put(settled)

@@ -20,6 +20,7 @@ from sync.core.certificate import Certificate
 from sync.core.digest import Digest
 from sync.core.rate import Rate
 from sync.core.revoked import mark
+from sync.core.run import Kind, Phase
 from sync.core.summary import OTHERS, WEEKS, summarise
 from sync.errors import ErrorCode, PermanentError
 from sync.overview import SUMMARY, Health
@@ -108,10 +109,32 @@ def test_failures_are_counted_by_reason(office: Office) -> None:
     assert found.health is Health.WARNING
 
 
-def test_a_guarded_run_is_critical(office: Office) -> None:
-    """Nothing of it goes on without an administrator."""
-    office.losses.blobs.put("runs/current.json", b'{"id": "r1", "phase": "guarded"}')
-    assert [health for health, _ in concerns(office)] == [Health.CRITICAL]
+def ended(office: Office, kind: Kind, phase: Phase) -> str:
+    """A run of this kind that ended so; its id."""
+    office.pass_time(timedelta(seconds=1))
+    runs = office.reconciler.runs
+    taken = runs.take(runs.begin(kind, apply=True).id)
+    assert taken is not None
+    runs.store(replace(taken, run=taken.run.enters(phase)))
+    return taken.run.id
+
+
+def test_a_guarded_run_is_critical_until_a_full_one_came_to_its_end(office: Office) -> None:
+    """Nothing of it goes on without an administrator; the hourly runs after it do not hide it."""
+    run = ended(office, Kind.FULL, Phase.GUARDED)
+    ended(office, Kind.DUE, Phase.DONE)
+    ((health, text),) = concerns(office)
+    assert (health, run in text) == (Health.CRITICAL, True)
+    ended(office, Kind.FULL, Phase.DONE)
+    assert concerns(office) == []
+
+
+def test_a_run_that_failed_is_a_warning(office: Office) -> None:
+    """Until the next one."""
+    ended(office, Kind.FULL, Phase.FAILED)
+    assert [health for health, _ in concerns(office)] == [Health.WARNING]
+    ended(office, Kind.DUE, Phase.DONE)
+    assert concerns(office) == []
 
 
 def test_the_latency_is_of_the_writes_of_the_last_day(office: Office) -> None:

@@ -265,9 +265,10 @@ def test_what_was_settled_meanwhile_by_an_event_is_not_overwritten(office: Offic
     assert office.record("alice").basis == record.basis
 
 
-def test_whoever_is_being_written_is_not_settled(office: Office) -> None:
-    """Its claim says what may be there."""
-    claimed = office.ledger.put(replace(office.record("alice"), claimed_until=office.now + timedelta(seconds=9)))
+@pytest.mark.parametrize("left", [9, -9])
+def test_whoever_is_being_written_is_not_settled(office: Office, left: int) -> None:
+    """Their claim says what may be there, also when nobody was heard of since."""
+    claimed = office.ledger.put(replace(office.record("alice"), claimed_until=office.now + timedelta(seconds=left)))
     assert claimed.event is not None
     office.change(withdraw_disabled=True)
     office.processor.settle(office.processor.examine(envelope.parse(claimed.event), claimed))

@@ -23,6 +23,7 @@ from sync.ports import BlobStore
 KEPT = 300
 """So many runs that are over are kept; of the guarded ones what they found as well."""
 
+_LOOKED_AT = 60  # runs of two days, of which most find nothing
 _ROOT = "runs/"
 _CURRENT = f"{_ROOT}current.json"
 _RUN = TypeAdapter(Run)
@@ -55,6 +56,15 @@ class Runs:
         for name in sorted(self._ended(), reverse=True):
             if (blob := self.blobs.get(name)) is not None:
                 yield _read(blob.content, name)
+
+    def guarded(self) -> Run | None:
+        """The run that waits for an administrator: it stopped at a limit, and no full run came to its end since."""
+        for run, _ in zip(self.past(), range(_LOOKED_AT), strict=False):
+            if run.phase is Phase.GUARDED:
+                return run
+            if run.phase is Phase.DONE and run.apply and run.kind is Kind.FULL:
+                return None
+        return None
 
     def find(self, run_id: str) -> Run | None:
         """The run that is over and has this id."""
