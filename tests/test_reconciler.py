@@ -12,6 +12,7 @@ from sync import envelope
 from sync.core.certificate import Certificate
 from sync.core.context import Context
 from sync.core.event import Cause
+from sync.core.guard import Guard
 from sync.core.path import TrustStore
 from sync.core.person import Values
 from sync.core.policy import PRIVATE_CA, Revocation
@@ -25,7 +26,7 @@ from sync.core.suspicion import Reason
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.reconciler import Limits
 from sync.reconciling.examining import Difference
-from tests.mill import Mill
+from tests.mill import DAY, Mill
 from tests.mill.revocation import crl
 from tests.office import Office, person
 
@@ -160,6 +161,34 @@ def test_an_approval_covers_nobody_who_was_not_in_that_run() -> None:
 
     assert office.reconciler.reconcile(apply=True, approve=run).guarded
     assert office.queue.count() == 0
+
+
+def test_an_approval_is_of_these_people_and_not_of_as_many() -> None:
+    """Others would lose theirs by now, though fewer."""
+    office = crowd(40)
+    strict = replace(office.reconciler, limits=Limits(losing=Guard(people=3)))
+    for number in range(10):
+        office.process(person(f"person{number}", office.issue(f"person{number}", not_after=office.now + DAY)))
+    office.pass_time(3 * DAY)
+    run = strict.reconcile(apply=True).guarded
+    assert run
+    for number in range(5):
+        office.process(person(f"person{number}", office.issue(f"person{number}", key="ec256")))
+        office.process(person(f"person2{number}", office.issue(f"person2{number}", not_after=office.now + DAY)))
+    office.pass_time(3 * DAY)
+    assert strict.reconcile(apply=True, approve=run).guarded
+
+
+def test_an_approval_covers_no_further_changes() -> None:
+    """Nobody would lose anything by now; but somebody emptied one mailbox more than was to change."""
+    office = crowd(9)
+    for number in range(3):
+        office.mailbox(f"person{number}")
+    run = office.reconciler.reconcile(apply=True).guarded
+    assert run
+    office.mailbox("person3")
+    assert office.reconciler.reconcile(apply=True, approve=run).guarded
+    assert not office.queue.count()
 
 
 @pytest.mark.parametrize("run", ["", "x", "../guard/losses", "20260601T000000000000"])
@@ -368,10 +397,11 @@ def test_a_few_who_cannot_be_read_are_no_trouble_and_many_in_a_row_are() -> None
     limits = Limits(changing_percent=100)
     reconciler = replace(office.reconciler, limits=limits, processor=replace(office.processor, recipients=Away()))
     in_order = [record.recipient for record in office.ledger.records()]
-    away |= set(in_order[2:6])
-    found = reconciler.reconcile(apply=False)
-    assert (len(found.differing), len(found.unreadable)) == (8, 4)
-    away |= set(in_order[2:])
+    for first in (2, 8):
+        away = set(in_order[first : first + 4])
+        found = reconciler.reconcile(apply=False)
+        assert (len(found.differing), len(found.unreadable)) == (8, 4)
+    away = set(in_order[2:])
     with pytest.raises(TemporaryError):
         reconciler.reconcile(apply=False)
     stopped = next(reconciler.runs.past())

@@ -108,6 +108,15 @@ def test_whoever_was_lost_is_asked_for(listed: Listed) -> None:
     assert listed.office.queue.count() == 0
 
 
+def test_whoever_is_asked_for_is_not_examined_besides(listed: Listed) -> None:
+    """They come with an event of their own, which looks at the recipient too."""
+    listed.office.mailbox("person3")
+    listed.changes("person3", arrives=False)
+    listed.lists()
+    found = listed.reconciler().reconcile(apply=True)
+    assert (found.counts.different, found.counts.suspects, listed.asked()) == (1, 0, anchors("person3"))
+
+
 def test_a_list_that_is_older_than_the_last_event_says_nothing(listed: Listed) -> None:
     """The agent lists once a day, and events go on."""
     before = listed.office.sequence

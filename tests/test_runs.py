@@ -71,6 +71,18 @@ class Pieces:
         return held
 
 
+@dataclass
+class InFives:
+    """The tenant's list, five a page."""
+
+    office: Office
+
+    def page(self, cursor: str | None) -> RecipientPage:
+        everybody, first = self.office.recipients.page(None).recipients, int(cursor or 0)
+        more = first + 5 < len(everybody)
+        return RecipientPage(recipients=everybody[first : first + 5], cursor=str(first + 5) if more else None)
+
+
 @pytest.fixture
 def pieces() -> Pieces:
     return Pieces()
@@ -79,7 +91,7 @@ def pieces() -> Pieces:
 def test_a_run_in_the_smallest_pieces_finds_what_one_in_a_piece_finds(pieces: Pieces) -> None:
     """A page, a partition, a person, a message at a time; each piece on whichever instance."""
     held = pieces.wipe("person3", "person7")
-    hurried = pieces.hurried()
+    hurried = replace(pieces.hurried(), recipients=InFives(pieces.office))
     run = hurried.start(Kind.FULL, apply=True)
     assert run is not None
     done = pieces.work(hurried)
