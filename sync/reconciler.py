@@ -278,7 +278,9 @@ class Reconciler:
         if exceeded and not self._covered(run, changing):
             told = run.id, losing, size.holding, changing, size.people
             hint = f"see trust store, directory and clock; then `smime-sync reconcile --approve {run.id} --apply`"
-            logger.error("guarded run=%s losing=%d of=%d changing=%d of=%d hint=%s", *told, hint)
+            # A dry run, or one in report mode, holds nothing up: nobody is to be called for it.
+            level = logging.ERROR if run.apply else logging.INFO
+            logger.log(level, "guarded run=%s losing=%d of=%d changing=%d of=%d hint=%s", *told, hint)
             return run.enters(Phase.GUARDED)
         # 3
         if not run.apply:

@@ -109,11 +109,11 @@ def test_failures_are_counted_by_reason(office: Office) -> None:
     assert found.health is Health.WARNING
 
 
-def ended(office: Office, kind: Kind, phase: Phase) -> str:
+def ended(office: Office, kind: Kind, phase: Phase, *, apply: bool = True) -> str:
     """A run of this kind that ended so; its id."""
     office.pass_time(timedelta(seconds=1))
     runs = office.reconciler.runs
-    taken = runs.take(runs.begin(kind, apply=True).id)
+    taken = runs.take(runs.begin(kind, apply=apply).id)
     assert taken is not None
     runs.store(replace(taken, run=taken.run.enters(phase)))
     return taken.run.id
@@ -126,6 +126,12 @@ def test_a_guarded_run_is_critical_until_a_full_one_came_to_its_end(office: Offi
     ((health, text),) = concerns(office)
     assert (health, run in text) == (Health.CRITICAL, True)
     ended(office, Kind.FULL, Phase.DONE)
+    assert concerns(office) == []
+
+
+def test_a_dry_run_that_would_be_guarded_is_no_concern(office: Office) -> None:
+    """As in report mode every night, until the mode is changed."""
+    ended(office, Kind.FULL, Phase.GUARDED, apply=False)
     assert concerns(office) == []
 
 

@@ -137,6 +137,18 @@ def test_a_trust_store_that_lost_its_anchor_withdraws_nobody() -> None:
     assert all(office.held(f"person{number}") for number in range(40))
 
 
+@pytest.mark.parametrize(("apply", "level"), [(True, "ERROR"), (False, "INFO")])
+def test_a_guarded_run_raises_an_alert_unless_it_was_dry(
+    apply: bool, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The alert rule looks for this line."""
+    office = without_its_anchor(crowd())
+    with caplog.at_level("INFO", logger="smime_sync.reconciler"):
+        run = office.reconciler.reconcile(apply=apply).guarded
+    (line,) = [each for each in caplog.records if each.getMessage().startswith("guarded ")]
+    assert (line.levelname, f"run={run} losing=40 of=40" in line.getMessage()) == (level, True)
+
+
 def test_what_was_guarded_is_done_when_it_is_approved() -> None:
     """Just that: those people, and not one more. The live guard lets them go too."""
     office = without_its_anchor(crowd())

@@ -11,7 +11,7 @@ var rules = [
     says: 'Many people would lose their last certificate, and are held back: smime-sync guard, smime-sync reconcile.'
     severity: 1
     minutes: 15
-    query: 'traces | where message startswith "guarded " or message has "reason=guarded"'
+    query: 'traces | where (message startswith "guarded " and severityLevel >= 3) or message has "reason=guarded"'
   }
   {
     name: 'failed'

@@ -58,9 +58,10 @@ class Runs:
                 yield _read(blob.content, name)
 
     def guarded(self) -> Run | None:
-        """The run that waits for an administrator: it stopped at a limit, and no full run came to its end since."""
+        """The run that waits for an administrator: it stopped at a limit, and no full run came to its end since. One
+        that would have changed nothing holds nothing up."""
         for run, _ in zip(self.past(), range(_LOOKED_AT), strict=False):
-            if run.phase is Phase.GUARDED:
+            if run.phase is Phase.GUARDED and run.apply:
                 return run
             if run.phase is Phase.DONE and run.apply and run.kind is Kind.FULL:
                 return None
