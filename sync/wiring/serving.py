@@ -50,7 +50,8 @@ def hosted(product: App, config: settings.CloudSettings) -> Hosted:
 
 
 def hosted_embedded(product: Embedded) -> Hosted:
-    """The whole product on one machine: its agent's rounds run beside. Nothing can lie on a poison queue there."""
+    """The whole product on one machine: its agent's rounds run beside. Nothing can lie on a poison queue there, nor on
+    the runs queue: the timer does a run whole."""
     defaults = {name: field.default for name, field in settings.CloudSettings.model_fields.items()}
 
     def source(trigger: triggers.QueueTrigger) -> MessageSource | None:
