@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from sync import http_api, triggers
+from sync.core.queue_text import from_text
 from sync.ports import Message
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def _cloud() -> App:
 
 def _delivering(trigger: triggers.QueueTrigger) -> Callable[[func.QueueMessage], None]:
     def deliver(message: func.QueueMessage) -> None:
-        # What is not UTF-8 goes on with replacement characters: the use case refuses it, and keeps it.
-        body = message.get_body().decode("utf-8", errors="replace")
+        # host.json leaves the text as it lies on the queue, so that we see, refuse and keep what nobody can decode.
+        body = from_text(message.get_body().decode("utf-8", errors="replace"))
         trigger.act(_cloud(), Message(id=message.id or "", body=body, dequeue_count=message.dequeue_count or 1))
 
     deliver.__name__ = trigger.name

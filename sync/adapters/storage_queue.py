@@ -1,9 +1,7 @@
-"""The change queue on Azure Storage: base64 text as the Functions host expects it, one message at a time."""
+"""The change queue on Azure Storage: base64 text, read one message at a time."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import math
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from azure.storage.queue import QueueMessage as StoredMessage
 
 from sync.azure_errors import Service, service_code, translated
 from sync.azure_transport import Transport
+from sync.core.queue_text import from_text, to_text
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import Message
 
@@ -79,14 +78,13 @@ class StorageQueue:
 
         A delay over the service's seven days is cut to them: an event that comes early is harmless.
         """
-        content = body.encode("utf-8")
-        if len(content) > MAX_BODY_BYTES:
+        if (size := len(body.encode("utf-8"))) > MAX_BODY_BYTES:
             raise PermanentError(
-                ErrorCode.EVENT_TOO_LARGE, f"an event of {len(content)} bytes; the queue takes {MAX_BODY_BYTES}"
+                ErrorCode.EVENT_TOO_LARGE, f"an event of {size} bytes; the queue takes {MAX_BODY_BYTES}"
             )
         with translated(self._service):
             self._client.send_message(
-                base64.b64encode(content).decode("ascii"),
+                to_text(body),
                 visibility_timeout=_seconds(delay),
                 # The default is seven days, after which a message would end silently.
                 time_to_live=-1,
@@ -170,20 +168,12 @@ def _seconds(delay: timedelta) -> int:
 
 def _message(stored: StoredMessage) -> Message:
     # The client's own decoding raises for the whole page, and its other messages would stay hidden and untold.
-    text = str(stored.content or "")
     return Message(
         id=stored.id or "",
-        body=_decoded(text),
+        body=from_text(str(stored.content or "")),
         dequeue_count=stored.dequeue_count or 1,
         receipt=stored.pop_receipt or "",
     )
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return text
 
 
 def _not_ours(error: HttpResponseError) -> bool:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from sync.core.queue_text import to_text
+
 Typed = Mapping[str, Any]
 """One entry: the kind of TypedData and its value, bytes in base64."""
 
@@ -28,8 +30,13 @@ class Payload:
     metadata: Mapping[str, Typed] = field(default_factory=dict)
 
 
-def queue_message(body: str, *, message_id: str, dequeue_count: int = 1, receipt: str = "") -> Payload:
-    """A message as the queue extension gives it; `body` is decoded from base64 already."""
+def queue_message(
+    body: str, *, message_id: str, dequeue_count: int = 1, receipt: str = "", encoded: bool = True
+) -> Payload:
+    """A message as the queue extension gives it with messageEncoding none: as it lies on the queue, in base64 unless
+    it is not `encoded`.
+    """
+    text = to_text(body) if encoded else body
     metadata = {
         "Id": _string(message_id),
         "DequeueCount": _json(dequeue_count),
@@ -37,10 +44,10 @@ def queue_message(body: str, *, message_id: str, dequeue_count: int = 1, receipt
         "ExpirationTime": _json("9999-12-31T23:59:59+00:00"),
         "NextVisibleTime": _json((_NOW + timedelta(minutes=10)).isoformat()),
         "PopReceipt": _string(receipt),
-        "QueueTrigger": _string(body),
+        "QueueTrigger": _string(text),
         "sys": _json({"MethodName": "function", "UtcNow": _NOW.isoformat(), "RandGuid": message_id}),
     }
-    return Payload(value=_string(body), metadata=metadata)
+    return Payload(value=_string(text), metadata=metadata)
 
 
 def timer(*, past_due: bool = False) -> Payload:
