@@ -383,6 +383,21 @@ class TestOthers:
         assert cloud.deliver() == []
         assert cloud.held("grace") == Values.of([certificate.der])
 
+    @pytest.mark.parametrize("trigger", triggers.TIMERS, ids=lambda trigger: trigger.name)
+    def test_each_timer_fires(self, cloud: Cloud, trigger: triggers.TimerTrigger) -> None:
+        """And says so."""
+        cloud.worker.invoke(trigger.name, timer())
+
+        assert "past_due=False" in cloud.worker.log()
+
+    @pytest.mark.parametrize("route", http_api.ROUTES, ids=lambda route: route.name)
+    def test_each_route_answers_with_json(self, cloud: Cloud, route: http_api.Route) -> None:
+        """With what was asked for, or with the code of what was wrong with the question."""
+        answer = cloud.call(route.name, route.method)
+
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.status == 200 or answer.json()["error"]["code"] == "request-malformed"
+
     def test_a_misspelt_replay_is_refused(self, cloud: Cloud) -> None:
         """It would have put back everything."""
         cloud.failures.add(a_failure("1"))

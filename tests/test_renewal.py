@@ -84,6 +84,30 @@ def test_an_end_waits_for_the_renewal_that_is_under_way(office: Office) -> None:
     assert [each.receipt for each in deleted] == ["new"]
 
 
+def test_what_ends_during_a_round_of_renewals_is_left_alone(office: Office) -> None:
+    """Renewed after it was given back, it would be hidden from everybody."""
+    renewed: list[str] = []
+
+    class Busy:
+        """A queue during whose first renewal the other message ends."""
+
+        def receive(self, limit: int, hidden_for: timedelta) -> list[Message]:
+            return [Message(id=each, body="", receipt=each) for each in ("1", "2")]
+
+        def renew(self, message: Message, hidden_for: timedelta) -> Message:
+            renewed.append(message.id)
+            source.release(messages[1], timedelta(0))
+            return message
+
+        def release(self, message: Message, delay: timedelta) -> None:
+            """It is visible again."""
+
+    source = Renewing(source=Busy(), hidden_for=MINUTE)  # type: ignore[arg-type]
+    messages = source.receive(2, MINUTE)
+    source.renew_all()
+    assert renewed == ["1"]
+
+
 def test_it_goes_on_until_it_is_over(office: Office, source: Renewing) -> None:
     """In a thread of its own."""
     office.queue.send("event")

@@ -12,7 +12,7 @@ import pytest
 
 from sync.adapters.embedded import Database, EmbeddedBlobs
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.ports import BlobStore
+from sync.ports import Blob, BlobStore
 from sync.timers import Timer, Timers
 from tests.test_host import until
 
@@ -117,6 +117,26 @@ def test_one_of_several_instances_fires(world: World) -> None:
             world.now += HOUR
             until(lambda: len(world.fired) >= round_)  # noqa: B023 - called within the round
     assert world.fired == [("hourly", False)] * 5
+
+
+def test_whoever_is_a_moment_later_does_not_fire(world: World) -> None:
+    """Between our look and our swap another instance fired."""
+
+    class Raced:
+        """A store in which somebody else is always a moment earlier, once the clock went on."""
+
+        def get(self, name: str) -> Blob | None:
+            return world.blobs.get(name)
+
+        def put(self, name: str, content: bytes, *, version: str | None) -> str:
+            if world.now > NOON:
+                world.blobs.put(name, world.now.isoformat().encode())
+            return world.blobs.put(name, content, version=version)
+
+    with world.running(world.timer(), blobs=Raced()):  # type: ignore[arg-type]
+        world.now += HOUR
+        until(lambda: world.last("hourly") == world.now)
+    assert world.fired == []
 
 
 def test_a_store_that_is_away_is_asked_again(world: World) -> None:
