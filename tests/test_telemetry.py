@@ -40,7 +40,7 @@ def site(
 
 def test_one_trace_leads_from_the_change_to_the_write(site: Site, collector: Collector) -> None:
     """Agent and worker are two processes; the queue and Exchange's headers carry the trace between them."""
-    mailbox = site.tenant.add_mailbox("heidi@corp.example")
+    mailbox = site.tenant.add_mailbox("hedwig@corp.example")
     agent = subprocess.Popen(
         [sys.executable, "-m", "sync", "agent", "run"],
         cwd=ROOT,
@@ -49,7 +49,7 @@ def test_one_trace_leads_from_the_change_to_the_write(site: Site, collector: Col
     try:
         site.until(lambda: site.agent.state.checkpoint() is not None, within=60)  # its first import is done
         site.administrator.create_person(
-            "heidi", unit=site.people, mail="heidi@corp.example", **{CERTIFICATE: [site.issue("heidi").der]}
+            "hedwig", unit=site.people, mail="hedwig@corp.example", **{CERTIFICATE: [site.issue("hedwig").der]}
         )
         site.until(lambda: bool(site.deliver() or mailbox.writes), within=60)
         site.until(lambda: any(span.name == "process" for _, span in collector.spans), within=60)
@@ -76,4 +76,4 @@ def test_one_trace_leads_from_the_change_to_the_write(site: Site, collector: Col
 
     told = repr(collector.spans) + repr(collector.metrics) + repr(collector.logs)
     assert "status=written" in told
-    assert "heidi" not in told.casefold()
+    assert "hedwig" not in told.casefold()
