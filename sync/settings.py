@@ -124,11 +124,28 @@ class StorageSettings(_Settings):
     storage__blobserviceuri: _HttpsUrl | None = Field(
         None, title=f"{STORAGE}__blobServiceUri", description="blob endpoint, with an identity"
     )
-    storage__credential: Literal["managedidentity"] | None = Field(
-        None, title=f"{STORAGE}__credential", description="`managedidentity`"
+    storage__credential: Literal["managedidentity", "certificate", "workloadidentity"] | None = Field(
+        None,
+        title=f"{STORAGE}__credential",
+        description="how we show the storage account who we are: `managedidentity`, `certificate`, `workloadidentity`; "
+        "else whatever azure-identity finds on this machine",
     )
     storage__clientid: _Guid | None = Field(
-        None, title=f"{STORAGE}__clientId", description="client id of a user-assigned identity"
+        None, title=f"{STORAGE}__clientId", description="application id, or client id of a user-assigned identity"
+    )
+    storage__tenantid: _Guid | None = Field(
+        None, title=f"{STORAGE}__tenantId", description="the application's tenant: its directory id"
+    )
+    storage__clientcertificate: Path | None = Field(
+        None, title=f"{STORAGE}__clientCertificate", description="PEM file with the application's certificate and key"
+    )
+    storage__assertionfile: Path | None = Field(
+        None, title=f"{STORAGE}__assertionFile", description="workload identity: the file with the platform's token"
+    )
+    storage__loginurl: _HttpsUrl | None = Field(
+        None,
+        title=f"{STORAGE}__loginUrl",
+        description="the login host of a national cloud, as `https://login.microsoftonline.us`",
     )
     ca_file: Path | None = Field(None, description="CA file for HTTPS, where a proxy or a lab has its own CA")
     queue: _QueueName = Field("smime-sync-changes", description="the change queue; its poison queue ends in -poison")
@@ -152,6 +169,11 @@ class StorageSettings(_Settings):
             yield f"{STORAGE}__blobServiceUri is missing beside {STORAGE}__queueServiceUri"
         if ("storage" in given) == ("storage__queueserviceuri" in given):
             yield f"set {STORAGE} (a connection string) or {STORAGE}__queueServiceUri, one of the two"
+        credential = given.get("storage__credential", "")
+        file = {"certificate": "clientCertificate", "workloadidentity": "assertionFile"}.get(credential)
+        for name in ("tenantId", "clientId", file) if file else ():
+            if f"storage__{name}".lower() not in given:
+                yield f"{STORAGE}__credential={credential} needs {STORAGE}__{name}"
 
 
 class TelemetrySettings(_Settings):

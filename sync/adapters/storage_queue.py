@@ -53,10 +53,13 @@ class StorageQueue:
             return cls(QueueClient(account_url, queue, credential=credential, **_options(ca_file)))
 
     @classmethod
-    def from_connection_string(cls, connection_string: str, queue: str) -> StorageQueue:
-        """Log in with the account's key or a shared access signature. Raises PermanentError `settings-invalid`."""
+    def from_connection_string(cls, connection_string: str, queue: str, *, ca_file: str | None = None) -> StorageQueue:
+        """Log in with the account's key or a shared access signature; `ca_file` as there.
+
+        Raises PermanentError `settings-invalid`.
+        """
         with translated(_SERVICE):
-            return cls(QueueClient.from_connection_string(connection_string, queue, **_options(None)))
+            return cls(QueueClient.from_connection_string(connection_string, queue, **_options(ca_file)))
 
     @property
     def name(self) -> str:

@@ -21,6 +21,8 @@ from tests.lab.tenant.refused import Refused, Reply
 from tests.lab.tenant.roles import APPLICATION_ROLE, Roles
 
 RESOURCE = "https://outlook.office365.com"
+STORAGE = "https://storage.azure.com"
+"""Azure Storage, of every cloud: its tokens are read by Azurite, which wants an issuer and a beginning."""
 LIFETIME = 3600
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -68,7 +70,9 @@ class Tokens:
             "aud": audience or self.resource,
             "tid": self.tenant,
             "appid": self.client_id,
+            "iss": f"https://sts.windows.net/{self.tenant}/",
             "iat": int(now),
+            "nbf": int(now),
             "exp": int(now + lifetime),
             "uti": str(self.issued),
             "roles": [APPLICATION_ROLE] if self.roles.application_role else [],
@@ -131,15 +135,16 @@ class Tokens:
             .not_valid_after(now + timedelta(days=1))
             .sign(key, hashes.SHA256())
         )
-        thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).decode("ascii")
-        self.certificates[thumbprint] = certificate
+        for digest in (hashes.SHA256(), hashes.SHA1()):
+            thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(digest)).decode("ascii")
+            self.certificates[thumbprint] = certificate
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return (private + certificate.public_bytes(serialization.Encoding.PEM)).decode("ascii")
 
     def _for(self, resource: str) -> str:
-        if resource != self.resource:
+        if resource not in {self.resource, STORAGE}:
             raise entra_error(400, "invalid_resource", 500011, "The resource principal was not found in the tenant.")
         return self.mint(audience=resource)
 
@@ -150,7 +155,8 @@ class Tokens:
             if form.get("client_assertion_type") != _ASSERTION:
                 raise jwt.InvalidTokenError("type")  # noqa: TRY301
             header = jwt.get_unverified_header(assertion)
-            certificate = self.certificates.get(header.get("x5t#S256", ""))
+            thumbprint = header.get("x5t#S256") or header.get("x5t", "")
+            certificate = self.certificates.get(thumbprint + "=" * (-len(thumbprint) % 4))
             if certificate is None:
                 jwt.decode(assertion, self.federated, algorithms=["HS256"], audience="api://AzureADTokenExchange")
                 return
