@@ -164,11 +164,16 @@ class ScriptedController:
             reply = replace(reply, entries=[{**reply.entries[0], "highestCommittedUSN": [b"%d" % self.usn]}])
         if reply is None:
             return None
-        answers = [_message(number, _entry(attributes)) for attributes in reply.entries]
-        if reply.ends:
-            done = _emit(APPLICATION, DONE, _result(reply.code, reply.message))
-            answers.append(_message(number, done, reply.controls))
-        return b"".join(answers)
+        return b"".join(written(number, reply))
+
+
+def written(number: bytes, reply: Reply) -> list[bytes]:
+    """The messages that tell it, to the search of this number."""
+    answers = [_message(number, _entry(attributes)) for attributes in reply.entries]
+    if reply.ends:
+        done = _emit(APPLICATION, DONE, _result(reply.code, reply.message))
+        answers.append(_message(number, done, reply.controls))
+    return answers
 
 
 def _message(number: bytes, operation: bytes, controls: Mapping[str, bytes] | None = None) -> bytes:

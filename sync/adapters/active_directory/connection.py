@@ -1,4 +1,4 @@
-"""One bound connection to one domain controller; ldap3's errors leave it translated."""
+"""One bound connection to one domain controller; what goes wrong on it leaves it translated."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import ldap3
-from ldap3.core.exceptions import LDAPException, LDAPInvalidFilterError
-from ldap3.operation.search import search_operation
+from ldap3.core.exceptions import LDAPException
+from ldap3.core.results import RESULT_CODES
 from pyasn1.error import PyAsn1Error
 
+from sync.adapters.active_directory import messages
 from sync.adapters.active_directory.entries import Entry
+from sync.adapters.active_directory.messages import DONE, ENTRY, Filter, Message
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 
 SUCCESS: Final = 0
@@ -22,24 +24,41 @@ PASSING: Final = frozenset({1, 3, 11, 51, 52, 80})  # operationsError, a limit o
 FOREIGN: Final = (LDAPException, PyAsn1Error, OSError, ValueError, IndexError)
 """Whatever ldap3, pyasn1, the socket or a garbled answer can raise."""
 
+_RECORD: Final = 16 * 1024
+"""Bytes read at once: as much as one TLS record holds (RFC 8446, 5.1)."""
+_LARGEST: Final = 256 << 20
+"""A message that says it is longer is none of ours: attributes hold far less."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a search found. `controls` are the values of response controls, by OID, as ldap3 decodes them."""
+    """What a search found. `controls` are the values of response controls, by OID; `entries` are not decoded yet."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[bytes, ...]
     code: int
     message: str
-    controls: Mapping[str, Any]
+    controls: Mapping[str, bytes]
+
+    def decoded(self) -> tuple[Entry, ...]:
+        """The entries. Raises PermanentError `directory-malformed`."""
+        try:
+            return tuple(messages.attributes(content) for content in self.entries)
+        except (ValueError, IndexError) as error:
+            raise PermanentError(ErrorCode.DIRECTORY_MALFORMED, f"an entry cannot be read: {error}") from error
 
 
 class Connection:
-    """Made by `logon.connect`. After any TemporaryError it is closed and of no more use."""
+    """Made by `logon.connect`. After any TemporaryError it is closed and of no more use.
+
+    Searches may overlap: `ask` sends one, `answer` waits for its end, and what comes for another meanwhile is kept.
+    """
 
     def __init__(self, connection: ldap3.Connection, host: str, *, patience: float = 60, haste: float = 5) -> None:
         """Wait for an answer `patience` seconds, for that to a small question `haste`."""
         self._connection = connection
         self._patience, self._haste = patience, haste
+        self._unread = bytearray()
+        self._open: dict[int, tuple[str, list[Message]]] = {}
         self.host = host
 
     @property
@@ -50,11 +69,11 @@ class Connection:
     def search(
         self,
         base: str,
-        filter_: str,
+        filter_: Filter,
         *,
         attributes: Sequence[str],
         scope: str = ldap3.SUBTREE,
-        controls: Sequence[Any] = (),
+        controls: Sequence[bytes] = (),
         tolerate: Collection[int] = (),
         small: bool = False,
     ) -> Answer:
@@ -64,47 +83,89 @@ class Connection:
         Raises TemporaryError `directory-unavailable`; PermanentError `directory-rights`, `settings-invalid`,
         `directory-malformed`.
         """
+        number = self.ask(base, filter_, attributes=attributes, scope=scope, controls=controls)
+        return self.answer(number, tolerate=tolerate, small=small)
+
+    def ask(
+        self,
+        base: str,
+        filter_: Filter,
+        *,
+        attributes: Sequence[str],
+        scope: str = ldap3.SUBTREE,
+        controls: Sequence[bytes] = (),
+    ) -> int:
+        """Send a search whose answer is waited for later; its number. Raises TemporaryError `directory-unavailable`."""
+        number: int = self._connection.server.next_message_id()
+        try:
+            self._connection.socket.settimeout(self._patience)
+            request = messages.search(number, base, filter_, attributes=attributes, scope=scope, controls=controls)
+            self._connection.socket.sendall(request)
+        except (*FOREIGN, AttributeError) as error:  # ldap3 has no socket any more after an unbind
+            self._broke(error)
+        self._open[number] = (base, [])
+        return number
+
+    def answer(self, number: int, *, tolerate: Collection[int] = (), small: bool = False) -> Answer:
+        """Wait for the end of a search that was asked. Raises what `search` raises."""
+        base, told = self._open[number]
         try:
             self._connection.socket.settimeout(self._haste if small else self._patience)
-            self._connection.search(
-                base,
-                filter_,
-                scope,
-                dereference_aliases=ldap3.DEREF_NEVER,
-                attributes=[*attributes],
-                controls=[*controls],
-            )
-            result, response = self._connection.result, self._connection.response
-        except LDAPInvalidFilterError as error:
-            raise PermanentError(ErrorCode.SETTINGS_INVALID, f"{filter_} is not an LDAP filter: {error}") from error
-        except FOREIGN as error:
-            self.close()
-            raise TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, f"{self.host} stopped answering: {error}") from error
-        if (code := result["result"]) != SUCCESS and code not in tolerate:
-            self._refuse(code, f"{self.host} refuses to search {base or 'its rootDSE'}: {said(result)}")
-        controls_seen = {oid: control["value"] for oid, control in result.get("controls", {}).items()}
-        entries = tuple(_entry(found) for found in response if found["type"] == "searchResEntry")
-        return Answer(entries=entries, code=code, message=said(result), controls=controls_seen)
-
-    def begin_search(self, base: str, filter_: str, *, attributes: Sequence[str], controls: Sequence[Any]) -> Any:
-        """Send a search whose answers the caller reads from the socket returned, which no longer blocks."""
-        request = search_operation(
-            base, filter_, ldap3.SUBTREE, ldap3.DEREF_NEVER, [*attributes], 0, 0, False, True, False
+            while not told or told[-1].kind != DONE:
+                self._receive()
+            result = messages.result(told[-1].content)
+        except (*FOREIGN, AttributeError) as error:
+            self._broke(error)
+        del self._open[number]
+        answer = Answer(
+            entries=tuple(message.content for message in told if message.kind == ENTRY),
+            code=result.code,
+            message=described(result.code, result.message),
+            controls=told[-1].controls,
         )
-        try:
-            self._connection.send("searchRequest", request, [*controls])
-            self._connection.socket.setblocking(False)
-        except FOREIGN as error:
-            self.close()
-            raise TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, f"{self.host} stopped answering: {error}") from error
+        if answer.code != SUCCESS and answer.code not in tolerate:
+            self._refuse(answer.code, f"{self.host} refuses to search {base or 'its rootDSE'}: {answer.message}")
+        return answer
+
+    def forget(self, number: int) -> None:
+        """Nobody waits for this answer any more."""
+        self._open.pop(number, None)
+
+    def begin_search(self, base: str, filter_: Filter, *, attributes: Sequence[str], controls: Sequence[bytes]) -> Any:
+        """Send a search whose answers the caller reads from the socket returned, which no longer blocks."""
+        self.ask(base, filter_, attributes=attributes, controls=controls)
+        self._connection.socket.setblocking(False)
         return self._connection.socket
 
     def close(self) -> None:
         """Say goodbye where the other side still listens, and let go of the socket."""
+        self._open.clear()
         try:
             self._connection.unbind()
         except FOREIGN:
             self._connection.strategy.close()
+
+    def _receive(self) -> None:
+        """Read once, and hand whole messages to whom they answer. Raises what FOREIGN names."""
+        piece = self._connection.socket.recv(_RECORD)
+        if not piece:
+            raise ConnectionError("the controller closed the connection")
+        self._unread += piece
+        at = 0
+        while (end := messages.size(self._unread, at)) is not None and end <= len(self._unread):
+            message = messages.read(bytes(self._unread[at:end]))
+            at = end
+            if message.number == 0:
+                raise ConnectionError("the controller said goodbye")
+            if message.number in self._open:
+                self._open[message.number][1].append(message)
+        if end is not None and end - at > _LARGEST:
+            raise ValueError(f"a message of {end - at} bytes")
+        del self._unread[:at]
+
+    def _broke(self, error: Exception) -> NoReturn:
+        self.close()
+        raise TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, f"{self.host} stopped answering: {error}") from error
 
     def _refuse(self, code: int, told: str) -> NoReturn:
         if code in PASSING:
@@ -116,11 +177,12 @@ class Connection:
         raise PermanentError(ErrorCode.DIRECTORY_MALFORMED, told)
 
 
-def _entry(found: Mapping[str, Any]) -> Entry:
-    return {name.lower().removesuffix(";binary"): values for name, values in found["raw_attributes"].items() if values}
+def described(code: int, message: str) -> str:
+    """A result in words: the name of its code and what the controller adds."""
+    name = str(RESULT_CODES.get(code, f"result {code}"))
+    return f"{name} ({message})" if message else name
 
 
 def said(result: Mapping[str, Any]) -> str:
-    """A result in words: the name of its code and what the controller adds."""
-    message = str(result["message"]).strip().rstrip("\x00")
-    return f"{result['description']} ({message})" if message else str(result["description"])
+    """The same of a result as ldap3 has it."""
+    return described(result["result"], str(result["message"]).strip().rstrip("\x00"))

@@ -1,11 +1,10 @@
-"""The LDAP controls of Active Directory that we use (MS-ADTS 3.1.1.3.4.1), as ldap3 sends them."""
+"""The LDAP controls of Active Directory that we use (MS-ADTS 3.1.1.3.4.1)."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Final
 
-from asn1crypto import core
-from ldap3.protocol.controls import build_control
+from sync.adapters.active_directory.messages import control, integer, numbers_and_cookie, octets, sequence
 
 DIRSYNC: Final = "1.2.840.113556.1.4.841"
 NOTIFICATION: Final = "1.2.840.113556.1.4.528"
@@ -19,40 +18,37 @@ ANSWER_SIZE: Final = 4 * 1024 * 1024
 """Bytes that one DirSync answer may hold, so that a long absence is read in pieces. Samba does not look at it."""
 
 
-class _DirSyncRequest(core.Sequence):  # type: ignore[misc]
-    """MS-ADTS 3.1.1.3.4.1.3."""
-
-    _fields: ClassVar = [("flags", core.Integer), ("max_bytes", core.Integer), ("cookie", core.OctetString)]
-
-
-class _PagedRequest(core.Sequence):  # type: ignore[misc]
-    """RFC 2696, 2."""
-
-    _fields: ClassVar = [("size", core.Integer), ("cookie", core.OctetString)]
-
-
-def dirsync(cookie: bytes, *, flags: int = OBJECT_SECURITY, max_bytes: int = ANSWER_SIZE) -> Any:
+def dirsync(cookie: bytes, *, flags: int = OBJECT_SECURITY, max_bytes: int = ANSWER_SIZE) -> bytes:
     """Ask for what changed since `cookie` (empty: since ever).
 
-    `flags` is a set of 32 bits and the wire knows only signed integers, so bit 31 makes it negative: ldap3's own helper
-    sends five bytes then, which domain controllers refuse.
+    `flags` is a set of 32 bits and the wire knows only signed integers, so bit 31 makes it negative: domain controllers
+    refuse a fifth byte.
     """
     signed = flags - (1 << 32) if flags & (1 << 31) else flags
-    value = _DirSyncRequest({"flags": signed, "max_bytes": max_bytes, "cookie": cookie}).dump()
-    return build_control(DIRSYNC, True, value, encode_control_value=False)
+    return control(DIRSYNC, sequence(integer(signed), integer(max_bytes), octets(cookie)))
 
 
-def paged(size: int, cookie: bytes) -> Any:
-    """Ask for at most `size` entries, from where `cookie` ended (empty: from the beginning)."""
-    value = _PagedRequest({"size": size, "cookie": cookie}).dump()
-    return build_control(PAGED, True, value, encode_control_value=False)
+def dirsync_said(value: bytes) -> tuple[bool, bytes]:
+    """Whether there is more to read, and the cookie to go on with. Raises ValueError or IndexError."""
+    more, cookie = numbers_and_cookie(value)
+    return more != 0, cookie
 
 
-def notification() -> Any:
+def paged(size: int, cookie: bytes) -> bytes:
+    """Ask for at most `size` entries, from where `cookie` ended (empty: from the beginning). RFC 2696."""
+    return control(PAGED, sequence(integer(size), octets(cookie)))
+
+
+def paged_said(value: bytes | None) -> bytes:
+    """The cookie to go on with; empty at the end, and without the control. Raises ValueError or IndexError."""
+    return numbers_and_cookie(value)[1] if value else b""
+
+
+def notification() -> bytes:
     """Keep the search open and tell of each later change."""
-    return build_control(NOTIFICATION, True, None)
+    return control(NOTIFICATION)
 
 
-def show_deleted() -> Any:
+def show_deleted() -> bytes:
     """See tombstones too."""
-    return build_control(SHOW_DELETED, True, None)
+    return control(SHOW_DELETED)

@@ -15,8 +15,9 @@ from sync.adapters.active_directory.checkpoint import Checkpoint, Controller, Ma
 from sync.adapters.active_directory.connection import NO_SUCH_OBJECT, Connection
 from sync.adapters.active_directory.entries import ATTRIBUTES
 from sync.adapters.active_directory.logon import Access, connect
+from sync.adapters.active_directory.messages import matching
 from sync.adapters.active_directory.notification import Notification
-from sync.adapters.active_directory.reader import PAGE_SIZE, Reader, RefusedError
+from sync.adapters.active_directory.reader import ANYTHING, PAGE_SIZE, Reader, RefusedError
 from sync.adapters.active_directory.scope import Scope
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, TemporaryError
@@ -197,10 +198,7 @@ def _everything(reader: Reader, page_size: int, *, before: Checkpoint, after: Ma
 
     `after` was taken before the first page, so that whatever changes meanwhile comes after it.
     """
-    place, last = b"", False
-    while not last:
-        people, place = reader.page(place, page_size)
-        last = not place
+    for people, last in reader.pages(page_size):
         yield Page(people=people, checkpoint=_reached(before, after, last=last), full=True, complete=last)
 
 
@@ -226,19 +224,19 @@ def _identify(connection: Connection, account: str, scope: Scope) -> Controller:
     root = _one(connection, "", "defaultNamingContext").decode()
     container = connection.search(
         f"<WKGUID={DELETED_OBJECTS},{root}>",
-        "(objectClass=*)",
+        ANYTHING,
         scope=ldap3.BASE,
         attributes=["isDeleted"],
         controls=[controls.show_deleted()],
         tolerate={NO_SUCH_OBJECT},
     )
-    if not any("isdeleted" in entry for entry in container.entries):
+    if not any("isdeleted" in entry for entry in container.decoded()):
         raise PermanentError(
             ErrorCode.DIRECTORY_RIGHTS,
             f"{account} may not list and read CN=Deleted Objects,{root}: deletions would pass unseen",
         )
     for group in scope.excluded_groups:
-        connection.search(group, "(objectClass=group)", scope=ldap3.BASE, attributes=["1.1"])
+        connection.search(group, matching("(objectClass=group)"), scope=ldap3.BASE, attributes=["1.1"])
     settings = _one(connection, "", "dsServiceName").decode()
     usn, clock = _now(connection)
     return Controller(
@@ -253,8 +251,8 @@ def _identify(connection: Connection, account: str, scope: Scope) -> Controller:
 def _now(connection: Connection) -> tuple[int, datetime]:
     """The controller's highest USN and its clock."""
     said = connection.search(
-        "", "(objectClass=*)", scope=ldap3.BASE, attributes=["highestCommittedUSN", "currentTime"], small=True
-    ).entries
+        "", ANYTHING, scope=ldap3.BASE, attributes=["highestCommittedUSN", "currentTime"], small=True
+    ).decoded()
     try:
         usn, clock = (said[0][name][0].decode("ascii") for name in ("highestcommittedusn", "currenttime"))
         return int(usn), datetime.strptime(clock, "%Y%m%d%H%M%S.0Z").replace(tzinfo=UTC)
@@ -267,8 +265,8 @@ def _now(connection: Connection) -> tuple[int, datetime]:
 
 def _one(connection: Connection, dn: str, attribute: str) -> bytes:
     """The single value of one attribute of one object; an empty `dn` is the rootDSE."""
-    answer = connection.search(dn, "(objectClass=*)", scope=ldap3.BASE, attributes=[attribute])
-    values = [value for entry in answer.entries for value in entry.get(attribute.lower(), ())]
+    answer = connection.search(dn, ANYTHING, scope=ldap3.BASE, attributes=[attribute])
+    values = [value for entry in answer.decoded() for value in entry.get(attribute.lower(), ())]
     if len(values) != 1:
         raise PermanentError(
             ErrorCode.DIRECTORY_MALFORMED,

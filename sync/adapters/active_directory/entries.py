@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from sync.adapters.active_directory.messages import Attributes
 from sync.core.identity import SourceAnchor
 from sync.core.person import Attribute, Person, Values
 from sync.errors import ErrorCode, PermanentError
 
-Entry = Mapping[str, Sequence[bytes]]
-"""Attribute name in lower case to its raw values; an attribute without values is absent."""
+Entry = Attributes
+"""As it came from the wire."""
 
 OBJECT_GUID: Final = "objectGUID"
 CONSISTENCY_GUID: Final = "mS-DS-ConsistencyGuid"

@@ -18,7 +18,6 @@ from ldap3.core.exceptions import LDAPException, LDAPStartTLSError
 
 from sync.adapters.active_directory.connection import FOREIGN, PASSING, Connection, said
 from sync.adapters.active_directory.kerberos import credentials, failures
-from sync.adapters.active_directory.receiving import lean
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 
 INVALID_CREDENTIALS: Final = 49
@@ -168,7 +167,6 @@ def _bound(access: Access, host: str) -> ldap3.Connection:
             return_empty_attributes=False,  # else a removed attribute and an unchanged one look alike
             receive_timeout=access.connect_timeout,  # of TLS and bind too: whoever hangs there is passed over
         )
-        lean(connection)
     except LDAPException as error:
         raise PermanentError(ErrorCode.SETTINGS_INVALID, f"{host}:{port}: {error}") from error
     try:

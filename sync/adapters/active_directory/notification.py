@@ -11,18 +11,14 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from asn1crypto import parser
-from ldap3.strategy.base import BaseStrategy
-
 from sync.adapters.active_directory import controls
-from sync.adapters.active_directory.connection import Connection
+from sync.adapters.active_directory.connection import Connection, described
+from sync.adapters.active_directory.messages import DONE, ENTRY, Message, read, result, size
+from sync.adapters.active_directory.reader import ANYTHING
 from sync.errors import ErrorCode, TemporaryError
 
 SPACING: Final = timedelta(milliseconds=20)
 """At most one wake in this time: a single change is told at once, and a burst in a few pieces."""
-
-_ENTRY: Final = 4  # searchResEntry, RFC 4511 4.5.2
-_DONE: Final = 5  # searchResDone: a notification search ends only when the controller gives it up
 
 
 class Notification:
@@ -34,7 +30,7 @@ class Notification:
         # Active Directory takes no other filter; show-deleted lets deletions wake us too.
         self._socket = connection.begin_search(
             root,
-            "(objectClass=*)",
+            ANYTHING,
             attributes=["1.1"],
             controls=[controls.notification(), controls.show_deleted()],
         )
@@ -78,27 +74,25 @@ class Notification:
         except (ssl.SSLWantReadError, BlockingIOError):
             changes = [self._is_change(message) for message in self._messages()]
             return any(changes)
-        except OSError as error:
+        except (OSError, ValueError, IndexError) as error:
             raise ConnectionError(str(error)) from error
         raise ConnectionError(f"{self._connection.host} closed the notification connection")
 
-    def _messages(self) -> list[bytes]:
+    def _messages(self) -> list[Message]:
         """Take the complete LDAP messages from what was read."""
-        messages = []
-        while 0 < (size := BaseStrategy.compute_ldap_message_size(self._unread)) <= len(self._unread):
-            messages.append(bytes(self._unread[:size]))
-            del self._unread[:size]
-        return messages
+        found, at = [], 0
+        while (end := size(self._unread, at)) is not None and end <= len(self._unread):
+            found.append(read(bytes(self._unread[at:end])))
+            at = end
+        del self._unread[:at]
+        return found
 
-    def _is_change(self, message: bytes) -> bool:
-        """RFC 4511, 4.1.1: an LDAPMessage is a sequence of message ID, operation and controls."""
-        content = parser.parse(message)[4]
-        number = parser.peek(content)
-        operation = parser.parse(content[number : number + parser.peek(content[number:])])
-        if operation[2] == _DONE:
-            code = parser.parse(operation[4][: parser.peek(operation[4])])[4]
+    def _is_change(self, message: Message) -> bool:
+        if message.kind == DONE:
+            # A notification search ends only when the controller gives it up.
+            ended = result(message.content)
             raise TemporaryError(
                 ErrorCode.DIRECTORY_UNAVAILABLE,
-                f"{self._connection.host} refuses to notify us of changes: result {int.from_bytes(code, 'big')}",
+                f"{self._connection.host} refuses to notify us of changes: {described(ended.code, ended.message)}",
             )
-        return bool(operation[2] == _ENTRY)
+        return message.kind == ENTRY

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import ldap3
 
 from sync.adapters.active_directory import controls
-from sync.adapters.active_directory.connection import SUCCESS, Connection
+from sync.adapters.active_directory.connection import SUCCESS, Answer, Connection
 from sync.adapters.active_directory.entries import (
     ATTRIBUTES,
     CONSISTENCY_GUID,
@@ -22,13 +22,17 @@ from sync.adapters.active_directory.entries import (
     object_guid,
     person,
 )
+from sync.adapters.active_directory.messages import Filter, all_of, any_of, at_least, equals, matching
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 
+T = TypeVar("T")
+V = TypeVar("V")
+
 PAGE_SIZE: Final = 1000  # MaxPageSize of every domain controller, unless an administrator changed it
 AT_ONCE: Final = 50  # people read again in one search
-ANYTHING: Final = "(objectClass=*)"
-NOTHING: Final = "(!(objectClass=*))"
+ANYTHING: Final = matching("(objectClass=*)")
+NOTHING: Final = matching("(!(objectClass=*))")
 REFUSED: Final = (2, 12, 53)  # protocolError, unavailableCriticalExtension (Samba), unwillingToPerform
 
 
@@ -68,30 +72,48 @@ class Reader:
 
     def changes(self, cookie: bytes) -> Changes:
         """Who changed since `cookie`, as much as one answer holds. Raises RefusedError."""
-        return self._dirsync(self.tracked, cookie)
+        return self._dirsync(self._matching(self.tracked), cookie)
 
     def changes_by_usn(self, after: int) -> Iterator[tuple[bytes, ...]]:
         """The GUIDs of whoever's uSNChanged (MS-ADTS 3.1.1.3.2.20) is above `after`, page by page, tombstones too."""
-        filter_ = f"(&{self.tracked}(uSNChanged>={after + 1}))"
+        filter_ = all_of(self._matching(self.tracked), at_least("uSNChanged", after + 1))
         place, last = b"", False
         while not last:
             both = (controls.paged(PAGE_SIZE, place), controls.show_deleted())
-            entries, answered = self._search(self.root, filter_, [OBJECT_GUID], *both)
-            yield tuple(object_guid(entry) for entry in entries)
-            place = answered.get(controls.PAGED, {}).get("cookie", b"")
+            answer = self._search(self.root, filter_, [OBJECT_GUID], *both)
+            yield tuple(object_guid(entry) for entry in answer.decoded())
+            place = _place(answer)
             last = not place
 
-    def page(self, place: bytes, size: int) -> tuple[tuple[Person, ...], bytes]:
-        """Up to `size` people in scope from `place` on (empty: the beginning), and the next place; empty at the end."""
-        entries, answered = self._search(self.base, self.filter_, ATTRIBUTES, controls.paged(size, place))
-        following: bytes = answered.get(controls.PAGED, {}).get("cookie", b"")
-        return tuple(person(self._whole(entry)) for entry in entries), following
+    def pages(self, size: int) -> Iterator[tuple[tuple[Person, ...], bool]]:
+        """Everybody in scope, up to `size` people at once, and whether these were the last.
+
+        The controller gathers the next page while we make people of this one; it is read whole before anybody sees to
+        this one, for a controller does not wait long with an answer that nobody takes.
+        """
+        filter_ = self._matching(self.filter_)
+
+        def ask(place: bytes) -> int:
+            return self.connection.ask(
+                self.base, filter_, attributes=ATTRIBUTES, controls=[controls.paged(size, place)]
+            )
+
+        answer = self.connection.answer(ask(b""))
+        while place := _place(answer):
+            number = ask(place)
+            try:
+                people = self._people(answer)
+                answer = self.connection.answer(number)
+            finally:
+                self.connection.forget(number)
+            yield people, False
+        yield self._people(answer), True
 
     def guids(self, place: bytes, size: int) -> tuple[tuple[bytes, ...], bytes]:
-        """The same by objectGUID alone, which costs a hundredth."""
-        entries, answered = self._search(self.base, self.filter_, [OBJECT_GUID], controls.paged(size, place))
-        following: bytes = answered.get(controls.PAGED, {}).get("cookie", b"")
-        return tuple(object_guid(entry) for entry in entries), following
+        """Up to `size` people in scope from `place` on (empty: the beginning) by objectGUID alone, which costs a
+        hundredth; and the next place, empty at the end."""
+        answer = self._search(self.base, self._matching(self.filter_), [OBJECT_GUID], controls.paged(size, place))
+        return tuple(object_guid(entry) for entry in answer.decoded()), _place(answer)
 
     def again(self, guids: Sequence[bytes]) -> tuple[tuple[Person, ...], datetime | None]:
         """These people whole, since DirSync shows only what changed of them, and when the last of them changed.
@@ -102,11 +124,10 @@ class Reader:
         times: list[datetime] = []
         for start in range(0, len(guids), AT_ONCE):
             chunk = guids[start : start + AT_ONCE]
-            anyone = "".join(f"(objectGUID={_escaped(guid)})" for guid in chunk)
             # The GUIDs stand first: a server that takes the parts in order is done after them.
-            only_them = f"(&(|{anyone}){self.filter_})"
-            found, _ = self._search(self.base, only_them, (*ATTRIBUTES, "whenChanged"), controls.show_deleted())
-            entries = {object_guid(entry): self._whole(entry) for entry in found}
+            only_them = all_of(any_of(equals(OBJECT_GUID, guid) for guid in chunk), self._matching(self.filter_))
+            answer = self._search(self.base, only_them, (*ATTRIBUTES, "whenChanged"), controls.show_deleted())
+            entries = {object_guid(entry): self._whole(entry) for entry in answer.decoded()}
             people += [person(entries[guid]) if guid in entries else gone(guid) for guid in chunk]
             times += [moment for entry in entries.values() if (moment := changed_at(entry))]
         return tuple(people), max(times, default=None)
@@ -116,12 +137,14 @@ class Reader:
         people: list[Person] = []
         for start in range(0, len(consistency_guids), AT_ONCE):
             chunk = consistency_guids[start : start + AT_ONCE]
-            anyone = "".join(f"({CONSISTENCY_GUID}={_escaped(guid)})" for guid in chunk)
-            found, _ = self._search(self.base, f"(&{self.filter_}(|{anyone}))", ATTRIBUTES)
-            people += [person(self._whole(entry)) for entry in found]
+            anyone = any_of(equals(CONSISTENCY_GUID, guid) for guid in chunk)
+            people += self._people(self._search(self.base, all_of(self._matching(self.filter_), anyone), ATTRIBUTES))
         return tuple(people)
 
-    def _dirsync(self, filter_: str, cookie: bytes) -> Changes:
+    def _people(self, answer: Answer) -> tuple[Person, ...]:
+        return tuple(person(self._whole(entry)) for entry in answer.decoded())
+
+    def _dirsync(self, filter_: Filter, cookie: bytes) -> Changes:
         """One DirSync answer over the whole domain, the only base that the control takes.
 
         `name` is asked for besides: it is written on every rename and move.
@@ -138,8 +161,9 @@ class Reader:
         control = answer.controls.get(controls.DIRSYNC)
         if not control:
             raise PermanentError(ErrorCode.DIRECTORY_MALFORMED, "a DirSync answer came without its control")
-        guids = dict.fromkeys(object_guid(entry) for entry in answer.entries)
-        return Changes(guids=tuple(guids), cookie=control["cookie"], more=control["more_results"])
+        more, following = _told(controls.dirsync_said, control)
+        guids = dict.fromkeys(object_guid(entry) for entry in answer.decoded())
+        return Changes(guids=tuple(guids), cookie=following, more=more)
 
     def _whole(self, entry: Entry) -> Entry:
         """Fetch the rest of attributes that came in part: those of more than 1,500 values, MS-ADTS 3.1.1.3.1.3.3."""
@@ -156,8 +180,13 @@ class Reader:
         while not span.endswith("-*"):
             asked = f"{name};range={int(span.partition('-')[2]) + 1}-*"
             person_dn = f"<GUID={UUID(bytes_le=guid)}>"
-            found, _ = self._search(person_dn, ANYTHING, [asked], controls.show_deleted(), scope=ldap3.BASE)
-            parts = [(key, values) for entry in found for key, values in entry.items() if key.startswith(f"{name};")]
+            answer = self._search(person_dn, ANYTHING, [asked], controls.show_deleted(), scope=ldap3.BASE)
+            parts = [
+                (key, values)
+                for entry in answer.decoded()
+                for key, values in entry.items()
+                if key.startswith(f"{name};")
+            ]
             if len(parts) != 1:
                 raise TemporaryError(ErrorCode.DIRECTORY_UNAVAILABLE, f"{asked} of a person vanished while it was read")
             (key, values) = parts[0]
@@ -165,12 +194,25 @@ class Reader:
             span = key.partition(";range=")[2]
 
     def _search(
-        self, base: str, filter_: str, attributes: Sequence[str], *wanted: object, scope: str = ldap3.SUBTREE
-    ) -> tuple[tuple[Entry, ...], dict[str, Any]]:
-        answer = self.connection.search(base, filter_, scope=scope, attributes=attributes, controls=wanted)
-        return answer.entries, dict(answer.controls)
+        self, base: str, filter_: Filter, attributes: Sequence[str], *wanted: bytes, scope: str = ldap3.SUBTREE
+    ) -> Answer:
+        return self.connection.search(base, filter_, scope=scope, attributes=attributes, controls=wanted)
+
+    @staticmethod
+    def _matching(filter_: str) -> Filter:
+        try:
+            return matching(filter_)
+        except ValueError as error:
+            raise PermanentError(ErrorCode.SETTINGS_INVALID, str(error)) from error
 
 
-def _escaped(value: bytes) -> str:
-    """RFC 4515, 3."""
-    return "".join(f"\\{byte:02x}" for byte in value)
+def _place(answer: Answer) -> bytes:
+    """Where the next page begins; empty when there is none."""
+    return _told(controls.paged_said, answer.controls.get(controls.PAGED))
+
+
+def _told(read: Callable[[V], T], value: V) -> T:
+    try:
+        return read(value)
+    except (ValueError, IndexError) as error:
+        raise PermanentError(ErrorCode.DIRECTORY_MALFORMED, f"a control cannot be read: {error}") from error

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from asn1crypto import parser
 
-from sync.adapters.active_directory.controls import dirsync, paged
+from sync.adapters.active_directory.controls import dirsync, notification, paged, show_deleted
 
 
-def value_of(control: object) -> bytes:
-    return bytes(control["controlValue"])  # type: ignore[index]
+def value_of(control: bytes) -> bytes:
+    return bytes(parts(control)[2][4])
+
+
+def parts(control: bytes) -> list[tuple[int, int, int, bytes, bytes, bytes]]:
+    found, content = [], parser.parse(control)[4]
+    while content:
+        found.append(parser.parse(content, strict=False))
+        content = content[len(found[-1][3]) + len(found[-1][4]) :]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -32,8 +41,8 @@ def test_dirsync_asks_for_what_the_account_may_read() -> None:
 
 def test_dirsync_and_paging_are_critical() -> None:
     """A server that ignored them would send everything each time, or stop at its limit without a word."""
-    assert bool(dirsync(b"")["criticality"])
-    assert bool(paged(1000, b"")["criticality"])
+    for control in (dirsync(b""), paged(1000, b""), notification(), show_deleted()):
+        assert parts(control)[1][4] == b"\xff"
 
 
 def test_paging_is_as_rfc_2696_says() -> None:
