@@ -77,15 +77,20 @@ class Agent:
     reporting: Reporting | None = None
     sign: Callable[[Event], Event] = lambda event: event
 
-    def once(self, progress: Told | None = None) -> Round:
-        """One round. Raises TemporaryError or PermanentError with nothing lost; `lease-held` when we stand by."""
+    def once(self, progress: Told | None = None, *, asked: bool = True) -> Round:
+        """One round, in which resend requests are taken if `asked`.
+
+        Raises TemporaryError or PermanentError with nothing lost; `lease-held` when we stand by.
+        """
         # 1. Become or stay the active agent.
         if not self.active():
             raise TemporaryError(ErrorCode.LEASE_HELD, "another agent is active; this one stands by")
         # 2. Take resend requests.
-        asked = self.requests.take(self.state, self.directory, self.source) if self.requests is not None else Asked()
+        taken = Asked()
+        if self.requests is not None and asked:
+            taken = self.requests.take(self.state, self.directory, self.source)
         # 3. to 5.
-        done = self._read(progress or (lambda _: None), asked)
+        done = self._read(progress or (lambda _: None), taken)
         self.state.note({"last-round": self.now().isoformat(), "last-error": ""})
         return done
 
@@ -103,6 +108,7 @@ class Agent:
         each second of waiting, what the agent does: a watchdog's food.
         """
         failures = 0
+        asked: datetime | None = None
 
         def told(done: Round) -> None:
             alive(f"{done.read} people read, {done.sent} events sent")
@@ -110,9 +116,12 @@ class Agent:
 
         while not stopped():
             try:
-                self.once(told)
-                failures = 0
-                self._wait(every, stopped, alive)
+                # No change waits for a look at the request queue: that is done in the timed rounds.
+                timed = asked is None or self.now() - asked >= every
+                self.once(told, asked=timed)
+                failures, asked = 0, self.now() if timed else asked
+                if not self._wait(every, stopped, alive):
+                    asked = None
             except SyncError as error:
                 failures += 1
                 if error.code is ErrorCode.LEASE_HELD:
@@ -189,17 +198,19 @@ class Agent:
         except SyncError:
             logger.warning("the state takes no note of it either")
 
-    def _wait(self, every: timedelta, stopped: Callable[[], bool], alive: Callable[[str], object]) -> None:
-        """Wait in short pieces, so that a signal to stop is heeded within a second, and report in between."""
+    def _wait(self, every: timedelta, stopped: Callable[[], bool], alive: Callable[[str], object]) -> bool:
+        """Wait in short pieces, so that a signal to stop is heeded within a second, and report in between; whether it
+        was a change that ended it."""
         waited = timedelta(0)
         while waited < every and not stopped():
             piece = timedelta(0) if self._report() else min(_PIECE, every - waited)
             if self.directory.wait(piece):
-                return
+                return True
             waited += piece
             alive("waits for changes")
             if self.lease is not None and not self.lease.held():
-                return
+                break
+        return False
 
     def _read(self, progress: Told, asked: Asked) -> Round:
         doubt, total = self.state.doubt(), Round()

@@ -18,7 +18,7 @@ from sync.core.identity import SourceAnchor
 from sync.core.person import Person, Values
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.opening import Opener
-from sync.ports import EventQueue, Page, Seen, Term, nobody
+from sync.ports import EventQueue, Message, Page, Seen, Term, nobody
 from sync.resend import Asking, ResendRequests
 from tests.office import person
 
@@ -607,6 +607,34 @@ def test_a_directory_that_fails_while_it_is_searched_calls_nobody_gone(site: Sit
         agent.once()
     assert site.sent() == []
     assert requests.count() == 1
+
+
+def test_no_change_waits_for_a_look_at_the_request_queue() -> None:
+    """It is looked at in the first round, and then every half minute, however much changes."""
+    clock, looks = [NOW], list[datetime]()
+
+    class Requests(EmbeddedQueue):
+        def receive(self, limit: int, hidden_for: timedelta) -> Sequence[Message]:
+            looks.append(clock[0])
+            return super().receive(limit, hidden_for)
+
+    class Busy(Script):
+        def wait(self, timeout: timedelta) -> bool:
+            clock[0] += timedelta(seconds=1)
+            return True
+
+    site = Site()
+    directory = Busy([[delta(replace(ALICE, values=Values.of([bytes([number])])))] for number in range(100)])
+    requests = Requests(Database(None, lambda: NOW))
+    agent = Agent(
+        directory=directory,
+        state=site.state,
+        queue=site.queue,
+        now=lambda: clock[0],
+        requests=ResendRequests(requests),
+    )
+    agent.run(stopped=lambda: not directory.reads, pause=lambda _: None)
+    assert [(look - NOW).total_seconds() for look in looks] == [0, 30, 60, 90]
 
 
 def test_a_message_that_is_no_request_is_dropped(site: Site) -> None:

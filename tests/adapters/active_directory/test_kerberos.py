@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from sync.adapters.active_directory import Access, ActiveDirectory
 from sync.errors import ErrorCode, PermanentError, SyncError
-from tests.lab import require
+from tests.lab import ROOT, require
 from tests.lab.administrator import Account, Administrator
 from tests.lab.samba import REALM, DomainController, free_address
 from tests.lab.setup import kerberos
@@ -94,6 +96,48 @@ def test_a_keytab_that_is_not_there_is_told_by_name(controller: DomainController
     with pytest.raises(PermanentError, match=r"none\.keytab") as caught:
         logon(controller, tmp_path / "none.keytab")
     assert caught.value.code is ErrorCode.FILE_UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("ahead", "corrects", "well"),
+    [("+10m", True, True), ("-10m", True, True), ("+4m", False, True), ("+10m", False, False), ("-10m", False, False)],
+)
+def test_a_wrong_clock(  # noqa: PLR0917 - fixtures
+    controller: DomainController, keytab: Path, tmp_path: Path, ahead: str, corrects: bool, well: bool
+) -> None:
+    """The whole process in another time. MIT's library goes by the controller's clock (kdc_timesync, its default);
+    where it does not, five minutes are borne (RFC 4120, 5.2.3), and more is told in Kerberos's own words."""
+    require(kerberos.PART, kerberos.without_clock())
+    configuration = tmp_path / "krb5.conf"
+    timesync = f"[libdefaults]\n    kdc_timesync = {int(corrects)}\n"
+    configuration.write_text(controller.krb5_conf.read_text().replace("[libdefaults]\n", timesync))
+    assert timesync in configuration.read_text()
+    settings = {
+        "SMIME_SYNC_STORAGE": "UseDevelopmentStorage=true",
+        "SMIME_SYNC_STATE_FILE": str(tmp_path / "agent.sqlite"),
+        "SMIME_SYNC_LDAP_HOSTS": controller.address,
+        "SMIME_SYNC_LDAP_SERVER_NAME": controller.fqdn,
+        "SMIME_SYNC_LDAP_USER": PRINCIPAL,
+        "SMIME_SYNC_LDAP_KEYTAB": str(keytab),
+        "SMIME_SYNC_LDAP_CA_FILE": str(controller.ca_file),
+    }
+    program = (
+        "from sync import settings, wiring; import os; "
+        "print(wiring.active_directory(settings.load(settings.AgentSettings, os.environ)).name)"
+    )
+    done = subprocess.run(
+        ["faketime", "-f", ahead, sys.executable, "-c", program],
+        env={**os.environ, "KRB5_CONFIG": str(configuration), **settings},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if well:
+        assert done.stdout.strip() == REALM, done.stderr
+    else:
+        assert "directory-credentials" in done.stderr
+        assert "Clock skew too great" in done.stderr
 
 
 def refused(controller: DomainController, keytab: Path, user: str) -> SyncError:

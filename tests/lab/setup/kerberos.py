@@ -1,8 +1,9 @@
-"""Builds the package gssapi, the product's extra `kerberos`, for the tests that log on by keytab."""
+"""Builds the package gssapi, the product's extra `kerberos`, for tests that log on by keytab; and a clock besides."""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from tests.lab.setup import samba
 
 PART: Final = "kerberos"
-PACKAGES: Final = ("libkrb5-dev", "gcc", "python3-dev")
+PACKAGES: Final = ("libkrb5-dev", "gcc", "python3-dev", "faketime")
 REQUIREMENT: Final = "gssapi>=1.9"
 
 
@@ -23,9 +24,14 @@ def missing() -> str | None:
     return None
 
 
+def without_clock() -> str | None:
+    """Why no process can be given another time here; None when one can."""
+    return missing() or (None if shutil.which("faketime") else "the package faketime is not installed")
+
+
 def install() -> str | None:
     """Install what it is built with, and build it. Returns the reason when it stays missing, else None."""
-    if samba.missing() is not None or missing() is None:
+    if samba.missing() is not None or without_clock() is None:
         return missing()
     print("lab: building gssapi for the Kerberos tests (once) ...", flush=True)
     if failure := samba.packages(PACKAGES):
