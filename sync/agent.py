@@ -48,7 +48,8 @@ _GUARD = Guard()
 class Round:
     """What one round brought: people read, events written, sent and held, anchors whose event cannot be sent.
 
-    `expected` is how many people a full import is expected to read, 0 when that is not known.
+    `expected` is how many people a full import is expected to read, 0 when that is not known; `before` how many of them
+    were read when it was interrupted.
     """
 
     read: int = 0
@@ -57,6 +58,7 @@ class Round:
     held: int = 0
     refused: tuple[str, ...] = ()
     expected: int = 0
+    before: int = 0
 
 
 Told = Callable[[Round], None]
@@ -227,8 +229,7 @@ class Agent:
         for page in self._pages(troubles):
             if page.full and page.scope not in begun:
                 begun.add(page.scope)
-                expected = 0 if page.resumed else self.state.begin_import(page.scope)
-                total = replace(total, expected=total.expected + expected)
+                total = self._begun(total, page)
             # The last page's checkpoint counts only when those who are missing have been recorded too.
             total = self._told(total, self._record(page.people, page, doubt=doubt, keep=not page.complete))
             if page.complete:
@@ -258,6 +259,13 @@ class Agent:
             if trouble is not None:
                 raise trouble
         return total
+
+    def _begun(self, total: Round, page: Page) -> Round:
+        """The first page of a full import: it begins, or goes on."""
+        if not page.resumed:
+            return replace(total, expected=total.expected + self.state.begin_import(page.scope))
+        so_far = self.state.condition()
+        return replace(total, expected=max(total.expected, so_far.last_import), before=so_far.import_read)
 
     def _pages(self, troubles: list[SyncError]) -> Iterator[Page]:
         """What the directory shows until it fails: what was read by then is settled and sent all the same."""

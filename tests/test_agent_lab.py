@@ -14,7 +14,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,13 +23,18 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from sync import census, heartbeat
+from sync.adapters.active_directory import Access, ActiveDirectory, Scope
+from sync.adapters.agent_state import StateFile
 from sync.adapters.storage_queue import StorageQueue
+from sync.agent import Agent, Round
 from sync.core.event import Event
 from sync.core.identity import SourceAnchor
 from sync.core.person import Attribute, Values
 from sync.opening import Opener
 from sync.resend import Asking
+from sync.settings import AgentSettings, load
 from sync.signature import Signer, Verifier
+from sync.wiring import signing
 from tests.lab import require
 from tests.lab.administrator import Account, Administrator
 from tests.lab.azurite import Azurite
@@ -145,6 +151,45 @@ def test_a_full_import_sends_differences_or_everybody(site: Site) -> None:
     status = json.loads(call("agent", "status", "--json", **site.settings).stdout)
     assert (status["withCertificates"], status["waiting"], status["lastError"]) == (1, 0, None)
     assert status["lastImport"] == sent[2]
+
+
+def test_a_full_import_killed_in_the_middle_reads_only_the_rest(site: Site, tmp_path: Path) -> None:
+    """Of 40 people in pages of 5, killed while the 20th is sent: the other 20 are read, and everybody was told of."""
+    people = {
+        site.administrator.create_person(f"import{number}", unit=site.unit, **{CERTIFICATE: [b"value"]}).guid
+        for number in range(40)
+    }
+    config = load(AgentSettings, site.settings)
+    access = Access(
+        hosts=config.ldap_hosts,
+        server_name=config.ldap_server_name,
+        user=config.ldap_user,
+        password="The-agents-0wn-password",
+        ca_file=config.ldap_ca_file,
+    )
+
+    @dataclass
+    class Killing:
+        left: int
+
+        def send(self, body: str, *, delay: timedelta = timedelta(0)) -> None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            site.queue.send(body, delay=delay)
+
+    def run(kill_at: int) -> Round:
+        now = partial(datetime.now, UTC)
+        state = StateFile(tmp_path / "import.sqlite", now)
+        with closing(ActiveDirectory(access, Scope(base=site.unit), page_size=5)) as directory:
+            queue = Killing(kill_at)
+            return Agent(directory=directory, state=state, queue=queue, now=now, sign=signing(config)).once()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(20)
+    done = run(0)
+    assert (done.before, done.read) == (20, 21)  # with the agent's own account, which has no certificate
+    assert {event.person.anchor.object_guid for event in site.sent()} == people
 
 
 def test_a_running_agent_tells_of_itself_and_of_everybody(site: Site) -> None:

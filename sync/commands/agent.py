@@ -178,9 +178,9 @@ def _with_progress(agent: Agent, *, quiet: bool) -> Round:
         def told(so_far: Round) -> None:
             progress.update(
                 task,
-                description=f"{so_far.read} people read, {so_far.sent} events sent",
-                completed=so_far.read,
-                total=max(so_far.expected, so_far.read) or None,
+                description=f"{so_far.before + so_far.read} people read, {so_far.sent} events sent",
+                completed=so_far.before + so_far.read,
+                total=max(so_far.expected, so_far.before + so_far.read) or None,
             )
 
         done = agent.once(told)
