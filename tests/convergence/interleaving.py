@@ -50,6 +50,11 @@ class Steps:
         self._life = Life()
         self._baton = threading.Semaphore(0)
 
+    @property
+    def interleaved(self) -> bool:
+        """Whether several consumers are at work."""
+        return self._running is not None
+
     def reached(self) -> None:
         """A port is about to be called: let somebody else go first, then go on, or die."""
         self._tick()

@@ -133,7 +133,7 @@ class Tenant:
         error = TROUBLES[trouble] if trouble else None
         if error and trouble != "answer-lost":
             raise error
-        with Writing(self.busy, recipient.id, self.world.violations):
+        with Writing(self.busy, recipient.id, self.world):
             for _ in range(_STEPS_OF_A_WRITE):
                 self.world.steps.reached()
             if trouble != "write-dropped":
@@ -150,11 +150,11 @@ class Writing:
 
     busy: set[str]
     recipient: str
-    violations: list[str]
+    world: World
 
     def __enter__(self) -> None:
         if self.recipient in self.busy:
-            self.violations.append("two writers wrote one recipient at once")
+            self.world.together(self.recipient)
         self.busy.add(self.recipient)
 
     def __exit__(self, *_: object) -> None:
