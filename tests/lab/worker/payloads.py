@@ -1,7 +1,8 @@
 """What the Functions host hands to a worker, in its own shapes, as JSON-able values for the child process.
 
 The host sends a string as `string`, bytes as `bytes` and any other value as `json`; a request's headers in lower
-case and its body as bytes (GrpcMessageConversionExtensions.cs in Azure/azure-functions-host).
+case and its body as bytes (GrpcMessageConversionExtensions.cs in Azure/azure-functions-host). Nothing of the product is
+imported here: the child process must find it in the folder that it is told.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
-
-from sync.core.queue_text import to_text
 
 Typed = Mapping[str, Any]
 """One entry: the kind of TypedData and its value, bytes in base64."""
@@ -36,7 +35,7 @@ def queue_message(
     """A message as the queue extension gives it with messageEncoding none: as it lies on the queue, in base64 unless
     it is not `encoded`.
     """
-    text = to_text(body) if encoded else body
+    text = base64.b64encode(body.encode("utf-8")).decode("ascii") if encoded else body
     metadata = {
         "Id": _string(message_id),
         "DequeueCount": _json(dequeue_count),
