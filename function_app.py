@@ -49,7 +49,7 @@ def _answering(route: http_api.Route) -> Callable[[func.HttpRequest], func.HttpR
     def answer(request: func.HttpRequest) -> func.HttpResponse:
         asked = http_api.Request(query=dict(request.params), body=request.get_body())
         made = http_api.answer(route, _cloud, asked)
-        return func.HttpResponse(made.body, status_code=made.status, headers=made.headers, mimetype="application/json")
+        return func.HttpResponse(made.body, status_code=made.status, headers=made.headers, mimetype=made.media_type)
 
     answer.__name__ = route.name
     return answer

@@ -33,11 +33,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An HTTP answer; `body` is JSON."""
+    """An HTTP answer; `body` is text of `media_type`, in UTF-8."""
 
     status: int
     body: str
     headers: Mapping[str, str]
+    media_type: str = "application/json"
 
 
 class Operations(Protocol):
@@ -61,11 +62,12 @@ class Operations(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """`name` is the function's and the last part of the address; `act` answers with JSON."""
+    """`name` is the function's and the last part of the address; `act` answers with JSON, or with an answer of its
+    own."""
 
     name: str
     method: str
-    act: Callable[[Operations, Request], Mapping[str, object]]
+    act: Callable[[Operations, Request], Mapping[str, object] | Answer]
 
 
 def health(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
@@ -117,19 +119,29 @@ def replay(product: Operations, request: Request) -> Mapping[str, object]:
     return {**product.replayer.replay(choice, apply=asked.apply, rate=asked.rate).to_json(), "limit": choice.limit}
 
 
+def console(product: Operations, request: Request) -> Answer:  # noqa: ARG001 - it asks the other routes itself
+    """The console: one page, which asks the other routes."""
+    from sync.console import page  # noqa: PLC0415 - late, for the cold start
+
+    made = page()
+    return Answer(status=200, body=made.html, headers=made.headers, media_type="text/html")
+
+
 ROUTES = (
     Route(name="health", method="GET", act=health),
     Route(name="status", method="GET", act=status),
     Route(name="explain", method="GET", act=explain),
     Route(name="failed", method="GET", act=failed),
     Route(name="replay", method="POST", act=replay),
+    Route(name="console", method="GET", act=console),
 )
 
 
 def answer(route: Route, product: Callable[[], Operations], request: Request) -> Answer:
     """Make an answer of what a route says, or of the SyncError in which it ends, with its code and hint."""
     try:
-        return _answer(200, route.act(product(), request))
+        made = route.act(product(), request)
+        return made if isinstance(made, Answer) else _answer(200, made)
     except SyncError as error:
         told = {"code": error.code, "message": error.message, "hint": error.hint}
         if error.code in {ErrorCode.REQUEST_MALFORMED, ErrorCode.PERSON_UNKNOWN}:

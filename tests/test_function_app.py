@@ -24,6 +24,7 @@ from sync import drain, envelope, host, http_api, triggers
 from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
 from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
+from sync.console import page
 from sync.core.event import Event
 from sync.core.identity import Watermark
 from sync.core.person import Person, Values
@@ -390,13 +391,23 @@ class TestOthers:
 
         assert "past_due=False" in cloud.worker.log()
 
-    @pytest.mark.parametrize("route", http_api.ROUTES, ids=lambda route: route.name)
+    @pytest.mark.parametrize(
+        "route", [each for each in http_api.ROUTES if each.name != "console"], ids=lambda route: route.name
+    )
     def test_each_route_answers_with_json(self, cloud: Cloud, route: http_api.Route) -> None:
         """With what was asked for, or with the code of what was wrong with the question."""
         answer = cloud.call(route.name, route.method)
 
         assert answer.headers["content-type"] == "application/json"
         assert answer.status == 200 or answer.json()["error"]["code"] == "request-malformed"
+
+    def test_the_console_is_a_page_that_nothing_can_add_to(self, cloud: Cloud) -> None:
+        """Its headers come through the worker as they were made."""
+        answer = cloud.call("console", "GET")
+
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert answer.body == page().html
+        assert answer.headers.items() >= page().headers.items()
 
     def test_a_misspelt_replay_is_refused(self, cloud: Cloud) -> None:
         """It would have put back everything."""

@@ -89,7 +89,7 @@ class _Application:
             return _said(405 if known else 404, ErrorCode.REQUEST_MALFORMED, f"no {request.method} {request.path[:80]}")
         query = {name: value for name, value in request.args.items() if name != "code"}
         made = http_api.answer(route, self._product, http_api.Request(query=query, body=request.get_data()))
-        return Response(made.body, made.status, headers=dict(made.headers), mimetype="application/json")
+        return Response(made.body, made.status, headers=dict(made.headers), mimetype=made.media_type)
 
     def _allowed(self, request: Request) -> bool:
         brought = request.headers.get("x-functions-key") or request.args.get("code") or ""

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from sync.adapters.http_server import serving
+from sync.console import page
 from sync.errors import ErrorCode, PermanentError
 from sync.explainer import Explainer
 from sync.overview import Overseer
@@ -54,6 +55,14 @@ def test_a_route_is_answered(address: str) -> None:
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     answer = requests.post(f"{address}/api/replay", json={"all": True}, headers={"x-functions-key": KEY}, timeout=30)
     assert (answer.status_code, answer.json()["chosen"]) == (200, [])
+
+
+def test_the_console_is_a_page(address: str) -> None:
+    """With the headers that it was made with."""
+    answer = requests.get(f"{address}/api/console", params={"code": KEY}, timeout=30)
+    assert (answer.status_code, answer.text) == (200, page().html)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert {name: answer.headers[name] for name in page().headers} == page().headers
 
 
 @pytest.mark.parametrize("key", [None, "", "a key", KEY + " ", KEY.upper(), "ü"])
