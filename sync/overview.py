@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from itertools import islice
 from typing import Any
 
@@ -47,12 +47,32 @@ class Health(IntEnum):
     CRITICAL = 2
 
 
+class Worry(StrEnum):
+    """What a concern is about: the word by which alerts find it in the log."""
+
+    AGENT_NEVER_HEARD = "agent-never-heard"
+    AGENT_SILENT = "agent-silent"
+    AGENT_HOLDS = "agent-holds"
+    AGENT_ERROR = "agent-error"
+    QUEUE_SLOW = "queue-slow"
+    WRITES_BEHIND = "writes-behind"
+    FAILED = "messages-failed"
+    GUARDED = "run-guarded"
+    RUN_FAILED = "run-failed"
+    NOT_COUNTED = "not-counted"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
     """One thing that somebody should look at."""
 
+    worry: Worry
     health: Health
     text: str
+
+    def to_json(self) -> dict[str, str]:
+        """For `--json`, monitoring and the console."""
+        return {"worry": self.worry, "health": self.health.name.lower(), "text": self.text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,39 +114,36 @@ class Overview:
 
     def _concerns(self) -> Iterator[Concern]:
         if not self.agents:
-            yield Concern(health=Health.WARNING, text="no agent has been heard of")
+            yield _warning(Worry.AGENT_NEVER_HEARD, "no agent has been heard of")
         for source, beat in self.agents.items():
             age = self.at - _moment(beat)
             if age > SILENT_AFTER:
-                yield Concern(health=Health.CRITICAL, text=f"the agent of {source} is silent for {_span(age)}")
+                yield _critical(Worry.AGENT_SILENT, f"the agent of {source} is silent for {_span(age)}")
             if beat.get("held"):
-                yield Concern(
-                    health=Health.WARNING, text=f"the agent of {source} holds events back: see `agent status`"
-                )
+                yield _warning(Worry.AGENT_HOLDS, f"the agent of {source} holds events back: see `agent status`")
             if error := beat.get("lastError"):
-                yield Concern(health=Health.WARNING, text=f"the agent of {source} had an error: {error}")
+                yield _warning(Worry.AGENT_ERROR, f"the agent of {source} had an error: {error}")
         if self.oldest is not None and (age := self.at - self.oldest) > SLOW_AFTER:
-            health = Health.CRITICAL if age > STUCK_AFTER else Health.WARNING
-            yield Concern(health=health, text=f"a message waits for {_span(age)} on the change queue")
+            concern = _critical if age > STUCK_AFTER else _warning
+            yield concern(Worry.QUEUE_SLOW, f"a message waits for {_span(age)} on the change queue")
         if self.booked is not None and (ahead := self.booked - self.at) > SLOW_AFTER:
-            yield Concern(health=Health.WARNING, text=f"writes wait for their turn: it is {_span(ahead)} ahead")
+            yield _warning(Worry.WRITES_BEHIND, f"writes wait for their turn: it is {_span(ahead)} ahead")
         if self.failed:
-            yield Concern(health=Health.WARNING, text=f"{_most(self.failed.values())} messages failed: see `failed`")
+            yield _warning(Worry.FAILED, f"{_most(self.failed.values())} messages failed: see `failed`")
         if self.guarded is not None:
-            yield Concern(health=Health.CRITICAL, text=f"reconciliation {self.guarded} is guarded: it waits for you")
+            yield _critical(Worry.GUARDED, f"reconciliation {self.guarded} is guarded: it waits for you")
         if self.run is not None and self.run.get("phase") == Phase.FAILED:
-            yield Concern(
-                health=Health.WARNING, text=f"reconciliation {self.run.get('id')} failed: see `reconcile --status`"
-            )
+            told = f"reconciliation {self.run.get('id')} failed: see `reconcile --status`"
+            yield _warning(Worry.RUN_FAILED, told)
         if self.summary is None or self.at - self.summary.at > RECONCILED_WITHIN:
-            yield Concern(health=Health.WARNING, text="coverage was not counted for two days: does the timer run?")
+            yield _warning(Worry.NOT_COUNTED, "coverage was not counted for two days: does the timer run?")
 
     def to_json(self) -> dict[str, object]:
         """For `--json`, monitoring and the console."""
         return {
             "at": self.at.isoformat(),
             "health": self.health.name.lower(),
-            "concerns": [{"health": each.health.name.lower(), "text": each.text} for each in self.concerns],
+            "concerns": [each.to_json() for each in self.concerns],
             "agents": {source: dict(beat) for source, beat in self.agents.items()},
             "queue": {"messages": self.queued, "oldest": self.oldest.isoformat() if self.oldest else None},
             "writesBookedUntil": self.booked.isoformat() if self.booked else None,
@@ -156,8 +173,8 @@ class Overseer:
     now: Callable[[], datetime]
     pace: Pace | None = None
 
-    def look(self) -> Overview:
-        """How it stands now. Raises what the ports raise."""
+    def look(self, *, latency: bool = True) -> Overview:
+        """How it stands now; without `latency`, which reads a day of the audit log. Raises what the ports raise."""
         now = self.now()
         blob = self.blobs.get(SUMMARY)
         runs = Runs(blobs=self.blobs, now=self.now, patience=timedelta())
@@ -172,7 +189,7 @@ class Overseer:
             failed=dict(Counter(failure.reason for failure in islice(self.failures.all(), FEW))),
             run=run_to_json(run) if run else None,
             guarded=guarded.id if guarded else None,
-            latency=self._latency(now),
+            latency=self._latency(now) if latency else None,
             summary=_summary(blob.content) if blob else None,
             issuers=self.issuers(),
         )
@@ -193,6 +210,14 @@ class Overseer:
         if not seconds:
             return None
         return Latency(writes=len(seconds), p50=_quantile(seconds, 50), p99=_quantile(seconds, 99))
+
+
+def _warning(worry: Worry, text: str) -> Concern:
+    return Concern(worry=worry, health=Health.WARNING, text=text)
+
+
+def _critical(worry: Worry, text: str) -> Concern:
+    return Concern(worry=worry, health=Health.CRITICAL, text=text)
 
 
 def _quantile(ordered: list[float], percent: int) -> float:

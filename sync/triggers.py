@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 from sync.ports import Message
@@ -37,6 +38,9 @@ class Product(Protocol):
 
     def prune(self) -> int:
         """Delete the audit log's oldest entries; return how many."""
+
+    def watch(self) -> IntEnum:
+        """Say in the log what somebody should look at; return how bad it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,11 @@ def prune(product: Product, past_due: bool) -> None:
     logger.info("pruned past_due=%s entries=%d", past_due, product.prune())
 
 
+def watch(product: Product, past_due: bool) -> None:
+    """Say what somebody should look at. The line comes each time: an alert hears when it does not come at all."""
+    logger.info("watched past_due=%s health=%s", past_due, product.watch().name.lower())
+
+
 QUEUES = (
     QueueTrigger(name="process", queue="%SMIME_SYNC_QUEUE%", act=process, give_up=bury),
     QueueTrigger(name="bury", queue="%SMIME_SYNC_QUEUE%-poison", act=bury, give_up=bury),
@@ -108,6 +117,7 @@ TIMERS = (
     TimerTrigger(name="reconcile", schedule="%SMIME_SYNC_RECONCILE_SCHEDULE%", act=reconcile),
     TimerTrigger(name="revalidate", schedule="%SMIME_SYNC_REVALIDATE_SCHEDULE%", act=revalidate),
     TimerTrigger(name="prune", schedule="0 30 4 * * *", act=prune),
+    TimerTrigger(name="watch", schedule="0 */5 * * * *", act=watch),
 )
 
 

@@ -4,7 +4,8 @@ param tags object
 param insightsId string
 param address string
 
-// Name, severity, minutes, and the query: one row or more is an alert.
+// Name, severity, minutes, and the query: one row or more is an alert. A `concern` is one of `smime-sync status`, which
+// the app says of itself every five minutes. tests/test_alerts.py holds each query against what the product logs.
 var rules = [
   {
     name: 'guarded'
@@ -12,6 +13,55 @@ var rules = [
     severity: 1
     minutes: 15
     query: 'traces | where (message startswith "guarded " and severityLevel >= 3) or message has "reason=guarded"'
+  }
+  {
+    name: 'agent-silent'
+    says: 'No heartbeat of an agent for five minutes: smime-sync agent status on its machine.'
+    severity: 1
+    minutes: 15
+    query: 'traces | where message startswith "concern worry=agent-silent "'
+  }
+  {
+    name: 'agent-holds'
+    says: 'The directory is suddenly empty of many certificates, and the agent holds these events back: smime-sync agent release.'
+    severity: 1
+    minutes: 15
+    query: 'traces | where message startswith "concern worry=agent-holds "'
+  }
+  {
+    name: 'agent-error'
+    says: 'The agent cannot read or send: its last error is in smime-sync status, docs/errors.md says what to do.'
+    severity: 2
+    minutes: 60
+    query: 'traces | where message startswith "concern worry=agent-error " | summarize times = count() | where times > 3'
+  }
+  {
+    name: 'unwatched'
+    says: 'The function app has not looked at itself for an hour: it does not run, or storage is away.'
+    severity: 1
+    minutes: 60
+    query: 'traces | where message startswith "watched " | summarize heard = count() | where heard == 0'
+  }
+  {
+    name: 'unreadable'
+    says: 'The app cannot tell how it stands: what it reads for smime-sync status is away or broken.'
+    severity: 2
+    minutes: 60
+    query: 'traces | where message startswith "concern worry=unreadable "'
+  }
+  {
+    name: 'lag'
+    says: 'A change has waited on the queue for a quarter of an hour, or for its turn to be written.'
+    severity: 2
+    minutes: 15
+    query: 'traces | where message startswith "concern worry=queue-slow " or message startswith "concern worry=writes-behind "'
+  }
+  {
+    name: 'late'
+    says: 'Some changes of the last hour took more than five minutes to be written.'
+    severity: 3
+    minutes: 60
+    query: 'customMetrics | where name == "smime_sync.change_to_write" and tostring(customDimensions.cause) == "change" | where valueMax > 300 | summarize minutes = count() | where minutes > 2'
   }
   {
     name: 'failed'
@@ -35,18 +85,11 @@ var rules = [
     query: 'traces | where message has "reason=tenant-throttled" | summarize times = count() | where times > 50'
   }
   {
-    name: 'late'
-    says: 'The slowest twentieth of changes took more than five minutes to be written.'
-    severity: 3
+    name: 'run'
+    says: 'A reconciliation failed, or coverage was not counted for two days: smime-sync reconcile --status.'
+    severity: 2
     minutes: 60
-    query: 'customMetrics | where name == "smime_sync.change_to_write" and tostring(customDimensions.cause) == "change" | summarize late = percentile(value, 95) | where late > 300'
-  }
-  {
-    name: 'silent'
-    says: 'Nothing was handled for a day, not even by the nightly reconciliation: see the agent and the app.'
-    severity: 1
-    minutes: 1440
-    query: 'traces | where message startswith "done " or message startswith "run " | summarize heard = count() | where heard == 0'
+    query: 'traces | where message startswith "concern worry=run-failed " or message startswith "concern worry=not-counted "'
   }
   {
     name: 'revocation'

@@ -26,7 +26,7 @@ from sync.core.run import Kind, Run
 from sync.core.summary import issuer_names
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
-from sync.overview import Overseer
+from sync.overview import Health, Overseer
 from sync.ports import AuditLog, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
@@ -36,6 +36,7 @@ from sync.replayer import Replayer
 from sync.reporting import Reporting
 from sync.resend import Asking
 from sync.restorer import Restorer
+from sync.watcher import Watcher
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import blob_store, claim_store, shared_cache, storage_credential, storage_queue
@@ -94,6 +95,10 @@ class App:
         """Once a day: delete the audit log's oldest entries, return how many; count coverage and what expires."""
         self.overseer.count()
         return self.auditor.prune()
+
+    def watch(self) -> Health:
+        """Every five minutes: say in the log what somebody should look at."""
+        return Watcher(overseer=self.overseer).watch()
 
     def health(self) -> dict[str, object]:
         """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
