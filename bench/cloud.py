@@ -93,7 +93,6 @@ def azure(azurite: Azurite) -> Iterator[tuple[str, ...]]:
         pace = TablePace.from_connection_string(azurite.connection_string, f"{name}pace")
         failures = TableFailures.from_connection_string(azurite.connection_string, f"{name}failures")
         audit = TableAudit.from_connection_string(azurite.connection_string, f"{name}audit")
-        audit = TableAudit.from_connection_string(azurite.connection_string, f"{name}audit")
         work = BlobStore(ContainerClient.from_connection_string(azurite.connection_string, name))
         for store in (queue, ledger, history, pace, failures, audit, work):
             open_.enter_context(closing(store))
