@@ -15,7 +15,7 @@ def find_record(ledger: Ledger, who: str) -> Record:
     """
     if (record := ledger.get(who)) is not None:
         return record
-    found = [record for anchor in ledger.named(who) if (record := ledger.get(anchor)) is not None]
+    found = ledger.named(who)
     if not found:
         raise PermanentError(ErrorCode.PERSON_UNKNOWN, f"the ledger knows nobody as {who}")
     return min(found, key=lambda record: record.deleted)

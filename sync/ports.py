@@ -391,8 +391,9 @@ class Ledger(Protocol):
         Somebody who was just handled may be among them; nobody is missing.
         """
 
-    def named(self, name: str) -> Sequence[str]:
-        """The anchors of whoever had this address or UPN in their last event, or this recipient; case aside."""
+    def named(self, name: str, *, besides: str = "") -> Sequence[Record]:
+        """Whoever had this address or UPN in their last event, or this recipient, case aside, in order of anchors;
+        `besides` the one with this anchor, who is not read."""
 
 
 class History(Protocol):

@@ -129,9 +129,8 @@ class Processor:
 
     def _others(self, record: Record, recipient: Recipient) -> tuple[Record, ...]:
         """The records of other people whose recipient this is."""
-        anchors = (anchor for anchor in self.ledger.named(recipient.id) if anchor != record.anchor)
-        found = (self.ledger.get(anchor) for anchor in anchors)
-        return tuple(other for other in found if other is not None and other.recipient == recipient.id)
+        found = self.ledger.named(recipient.id, besides=record.anchor)
+        return tuple(other for other in found if other.recipient == recipient.id)
 
     def handle(self, event: Event, body: str) -> Outcome:
         """Handle one event; `body` is it as it was received. Raises TemporaryError, PermanentError."""

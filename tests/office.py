@@ -106,8 +106,8 @@ class Crash:
             raise KeyboardInterrupt
         return self.inner.put(record)
 
-    def named(self, name: str) -> Sequence[str]:
-        return self.inner.named(name)
+    def named(self, name: str, *, besides: str = "") -> Sequence[Record]:
+        return self.inner.named(name, besides=besides)
 
     def records(self) -> None:
         raise AssertionError

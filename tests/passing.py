@@ -32,5 +32,5 @@ class PassingLedger:
     def due(self, until: datetime, limit: int, after: str | None = None) -> Sequence[str]:
         return self.inner.due(until, limit, after)
 
-    def named(self, name: str) -> Sequence[str]:
-        return self.inner.named(name)
+    def named(self, name: str, *, besides: str = "") -> Sequence[Record]:
+        return self.inner.named(name, besides=besides)

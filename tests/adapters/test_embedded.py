@@ -164,7 +164,7 @@ def test_a_file_of_an_earlier_release_is_brought_up_to_date(tmp_path: Path, cloc
         assert [digest(record) for record in ledger.records()] == list(ledger.digests())
         assert len(list(ledger.digests())) == len(records) == 5
         alice, carol = records["alice@corp.example",], records["carol@corp.example",]
-        assert ledger.named("Alice@corp.example") == [alice.anchor]
+        assert ledger.named("Alice@corp.example") == [alice]
         told = parse(alice.event or "").person
         assert alice.managed.user_certificate == set(told.values.fingerprints)
         assert alice.state_hash == told.state_hash

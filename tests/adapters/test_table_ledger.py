@@ -304,7 +304,7 @@ class TestFirstSchema:
         assert [place(record.anchor) for record in ledger.records()] == sorted(place(each.anchor) for each in older)
         assert [digest(record) for record in ledger.records()] == list(ledger.digests())
         [alice] = ledger.named("alice@corp.example")
-        assert alice in {record.anchor for record in older}
+        assert alice.anchor in {record.anchor for record in older}
         assert raw.get_entity("schema", "schema")["schema"] == 2
 
     def test_of_two_who_renew_at_once_one_looks_again(

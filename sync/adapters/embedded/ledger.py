@@ -61,6 +61,10 @@ class EmbeddedLedger:
         )
         return [anchor for (anchor,) in rows]
 
-    def named(self, name: str) -> Sequence[str]:
-        rows = self._database.rows("SELECT anchor FROM names WHERE name = ? ORDER BY anchor", name.casefold())
-        return [anchor for (anchor,) in rows]
+    def named(self, name: str, *, besides: str = "") -> Sequence[Record]:
+        rows = self._database.rows(
+            "SELECT record, version FROM names JOIN ledger USING (anchor) WHERE name = ? AND anchor <> ? ORDER BY anchor",
+            name.casefold(),
+            besides,
+        )
+        return [record_from_json(record, str(version)) for record, version in rows]

@@ -139,14 +139,15 @@ class TableLedger(Table):
                 found.append(anchor)
         return found
 
-    def named(self, name: str) -> Sequence[str]:
+    def named(self, name: str, *, besides: str = "") -> Sequence[Record]:
         """See ports.Ledger."""
         self._bring_up_to_date()
         partition, first = _name_key(name.casefold())
         query = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last"
         rows = self._walk(query, ["anchor"], partition=partition, first=f"{first}.", last=f"{first}/")
-        records = [self.get(str(row["anchor"])) for row in rows]
-        return sorted(record.anchor for record in records if record and name.casefold() in record.known_as)
+        anchors = sorted(anchor for row in rows if (anchor := str(row["anchor"])) != besides)
+        found = map(self.get, anchors)
+        return [record for record in found if record is not None and name.casefold() in record.known_as]
 
     def _everybody(self, after: str, until: str | None, select: list[str] | None = None) -> Iterator[Mapping[str, Any]]:
         """The entities of people in order. The range of partitions spares the service a look at the others."""
