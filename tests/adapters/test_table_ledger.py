@@ -30,7 +30,7 @@ from tests.adapters.failures_contract import FULL as FAILURE
 from tests.adapters.failures_contract import FailuresContract
 from tests.adapters.history_contract import HistoryContract
 from tests.adapters.ledger_contract import ANCHOR, BEFORE, FULL, NOW, LedgerContract
-from tests.adapters.pace_contract import PaceContract
+from tests.adapters.pace_contract import ONE_BY_ONE, PaceContract
 from tests.lab.azurite import Azurite, UnsignedToken
 
 OLD = Path(__file__).parent / "golden" / "ledger"
@@ -114,6 +114,19 @@ class TestPaceContract(PaceContract):
     def pace(self, azurite: Azurite) -> Iterator[TablePace]:
         with a_table(TablePace, azurite) as made:
             yield made
+
+    def test_instances_share_one_line(self, azurite: Azurite, pace: TablePace) -> None:
+        """What one remembers counts for nothing once another has booked, or the row is gone."""
+        second = timedelta(seconds=1)
+        with (
+            closing(TablePace.from_connection_string(azurite.connection_string, pace.name)) as other,
+            TableClient.from_connection_string(azurite.connection_string, pace.name) as raw,
+        ):
+            turns = [who.book(ONE_BY_ONE, NOW) for who in (pace, pace, other, other, pace, other)]
+            assert turns == [NOW + number * second for number in range(6)]
+
+            raw.delete_entity("pace", "pace")
+            assert [who.book(ONE_BY_ONE, NOW) for who in (other, pace)] == [NOW, NOW + second]
 
 
 class TestFailuresContract(FailuresContract):

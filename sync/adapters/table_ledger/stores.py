@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 
 from sync.adapters.table_ledger.table import BLOB, Table, etag, key, reading
@@ -56,25 +57,39 @@ class TableHistory(Table):
             return snapshot_from_json(self._unpacked(entity))
 
 
+@dataclass(frozen=True, slots=True)
+class _Booked:
+    """Until when turns are booked, and under which ETag that is stored."""
+
+    until: datetime | None = None
+    etag: str | None = None
+
+
 class TablePace(Table):
     """Pace: one moment in one entity, swapped by whoever books the next turn."""
+
+    # What this instance has booked itself. Where another one has booked since, the ETag says so, and it is read again.
+    _last: _Booked | None = None
 
     def book(self, rate: Rate, now: datetime) -> datetime:
         """See ports.Pace. Instances that book at once meet at the ETag; a few tries are enough for a few instances."""
         for _ in range(_TRIES):
-            stored = self._get(_PACE, _PACE)
-            booked = datetime.fromisoformat(str(stored[_BOOKED])) if stored else None
-            turn, booked_until = rate.reserve(booked, now)
-            entity = {"PartitionKey": _PACE, "RowKey": _PACE, _BOOKED: booked_until.isoformat()}
-            with translated(self._service), suppress(ResourceExistsError, ResourceModifiedError):
-                self._swap(entity, etag(stored) if stored else None)
+            # Taken by one thread: the second would only lose to the first.
+            last, self._last = self._last or self._read(), None
+            turn, until = rate.reserve(last.until, now)
+            entity = {"PartitionKey": _PACE, "RowKey": _PACE, _BOOKED: until.isoformat()}
+            with translated(self._service), suppress(ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+                self._last = _Booked(until, str(self._swap(entity, last.etag)["etag"]))
                 return turn
         raise TemporaryError(ErrorCode.LEDGER_CONFLICT, "other instances book turns faster")
 
     def booked(self) -> datetime | None:
         """See ports.Pace."""
+        return self._read().until
+
+    def _read(self) -> _Booked:
         stored = self._get(_PACE, _PACE)
-        return datetime.fromisoformat(str(stored[_BOOKED])) if stored else None
+        return _Booked(datetime.fromisoformat(str(stored[_BOOKED])), etag(stored)) if stored else _Booked()
 
 
 class TableFailures(Table):
