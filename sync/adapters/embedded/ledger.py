@@ -62,9 +62,9 @@ class EmbeddedLedger:
         return [anchor for (anchor,) in rows]
 
     def named(self, name: str, *, besides: str = "") -> Sequence[Record]:
-        rows = self._database.rows(
-            "SELECT record, version FROM names JOIN ledger USING (anchor) WHERE name = ? AND anchor <> ? ORDER BY anchor",
-            name.casefold(),
-            besides,
+        query = (
+            "SELECT record, version FROM names JOIN ledger USING (anchor) "
+            "WHERE name = ? AND anchor <> ? ORDER BY anchor"
         )
+        rows = self._database.rows(query, name.casefold(), besides)
         return [record_from_json(record, str(version)) for record, version in rows]
