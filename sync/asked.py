@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+)
 
 from sync.core.rate import Rate
 from sync.errors import ErrorCode, PermanentError
@@ -35,6 +44,24 @@ class _Asked(BaseModel):
     rate: Annotated[float | None, BeforeValidator(_rate)] = None
 
 
+class Approval(BaseModel):
+    """Which guarded run may do what it would have done, and whether to begin."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str = Field(min_length=1, max_length=40)
+    apply: StrictBool = False
+
+
+class Opening(BaseModel):
+    """For how many minutes everybody may lose the last certificate (0: the guard is shut), and whether to act."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    minutes: StrictInt = Field(60, ge=0, le=1440)
+    apply: StrictBool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """Which failures, how fast (None: at once), and whether to act. `chosen` is whether anything narrows the choice."""
@@ -52,12 +79,7 @@ def read(asked: Mapping[str, object], members: Set[str]) -> Asked:
     if strange:
         told = f"{', '.join(name[:40] for name in strange)} is not among {', '.join(sorted(members))}"
         raise PermanentError(ErrorCode.REQUEST_MALFORMED, told)
-    try:
-        said = _Asked.model_validate(asked)
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        told = "; ".join(f"{each['loc'][0]}: {each['msg'].removeprefix('Value error, ')}" for each in problems)
-        raise PermanentError(ErrorCode.REQUEST_MALFORMED, told) from error
+    said = _validated(_Asked, asked)
     return Asked(
         choice=Choice(reason=said.reason, user=said.user, message=said.message, since=said.since, limit=said.limit),
         rate=None if said.rate is None else Rate(per_second=said.rate, at_once=1),
@@ -65,3 +87,27 @@ def read(asked: Mapping[str, object], members: Set[str]) -> Asked:
         all=said.all,
         apply=said.apply,
     )
+
+
+def approval(asked: Mapping[str, object]) -> Approval:
+    """Read an approval. Raises what `read` raises."""
+    return _validated(Approval, asked)
+
+
+def opening(asked: Mapping[str, object]) -> Opening:
+    """Read for how long the guard shall be open. Raises what `read` raises."""
+    return _validated(Opening, asked)
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _validated(model: type[_Model], asked: Mapping[str, object]) -> _Model:
+    try:
+        return model.model_validate(asked)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False)
+        told = "; ".join(
+            f"{str(each['loc'][0])[:40]}: {each['msg'].removeprefix('Value error, ')}" for each in problems
+        )
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, told) from error

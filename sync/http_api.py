@@ -9,18 +9,29 @@ import json
 import math
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 
 if TYPE_CHECKING:
     from sync.asked import Asked
+    from sync.core.run import Run
     from sync.explainer import Explainer
+    from sync.loss_guard import LossGuard
     from sync.overview import Overseer
+    from sync.reconciler import Reconciler
     from sync.replayer import Choice, Replayer
 
 _MOST = 1_000
 """Failures of one answer, where the request names no limit."""
+_STATUS = {
+    ErrorCode.REQUEST_MALFORMED: 400,
+    ErrorCode.PERSON_UNKNOWN: 404,
+    ErrorCode.RUN_UNKNOWN: 404,
+    ErrorCode.RUN_ACTIVE: 409,
+}
+"""Of errors that are the caller's; another one is ours (500), or passes by itself (503)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +66,20 @@ class Operations(Protocol):
     @property
     def replayer(self) -> Replayer:
         """Failed messages and their replay."""
+
+    @property
+    def reconciler(self) -> Reconciler:
+        """Reconciliation, and the runs that there were."""
+
+    @property
+    def losses(self) -> LossGuard:
+        """The guard over live events."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+
+    def approve(self, run_id: str) -> Run:
+        """Begin a run that may do what this guarded one would have done; in report mode it only looks."""
 
     def health(self) -> dict[str, object]:
         """Whether the settings are whole."""
@@ -106,13 +131,8 @@ def replay(product: Operations, request: Request) -> Mapping[str, object]:
     One of the choices must be made, or `"all": true`; dry unless `"apply": true`. It takes 1,000 where no limit is
     named, for an answer has to come within 230 seconds (Azure's load balancer): the answer names it, so ask again.
     """
-    try:
-        said = json.loads(request.body) if request.body.strip() else {}
-    except ValueError as error:
-        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not JSON") from error
-    if not isinstance(said, dict):
-        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not a JSON object")
-    asked = _read(said, {"all", "reason", "user", "message", "since", "limit", "rate", "apply"})
+    members = {"all", "reason", "user", "message", "since", "limit", "rate", "apply"}
+    asked = _read(_said(request), members)
     if asked.all == asked.chosen:
         raise PermanentError(ErrorCode.REQUEST_MALFORMED, "choose all, or some of reason, user, message and since")
     choice = _limited(asked.choice)
@@ -127,12 +147,50 @@ def console(product: Operations, request: Request) -> Answer:  # noqa: ARG001 - 
     return Answer(status=200, body=made.html, headers=made.headers, media_type="text/html")
 
 
+def runs(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
+    """The reconciliation at work and the last ones, as `smime-sync reconcile --status --json`."""
+    return product.reconciler.runs.told()
+
+
+def approve(product: Operations, request: Request) -> Mapping[str, object]:
+    """Let a guarded reconciliation go: `{"run": ID, "apply": true}`; dry it shows what that run counted.
+
+    It begins a run whose pieces come over the runs queue, so the answer does not wait for its end.
+    """
+    from sync.asked import approval  # noqa: PLC0415 - late, for the cold start
+    from sync.reconciling.runs import run_to_json  # noqa: PLC0415 - the same
+
+    asked = approval(_said(request))
+    run = product.approve(asked.run) if asked.apply else product.reconciler.guarded(asked.run)
+    return {"applied": asked.apply and run.apply, "run": run_to_json(run)}
+
+
+def guard(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
+    """Who lost the last certificate within the hour, how many may, as `smime-sync guard --json`."""
+    return product.losses.to_json(product.losses.look(product.now()))
+
+
+def open_guard(product: Operations, request: Request) -> Mapping[str, object]:
+    """Let everybody go for a while: `{"minutes": 60, "apply": true}`; 0 shuts. Dry it shows how it would stand."""
+    from sync.asked import opening  # noqa: PLC0415 - late, for the cold start
+
+    asked, now, losses = opening(_said(request)), product.now(), product.losses
+    until = now + timedelta(minutes=asked.minutes) if asked.minutes else None
+    if asked.apply:
+        losses.open(until)
+    return {**losses.to_json(replace(losses.look(now), open_until=until)), "applied": asked.apply}
+
+
 ROUTES = (
     Route(name="health", method="GET", act=health),
     Route(name="status", method="GET", act=status),
     Route(name="explain", method="GET", act=explain),
     Route(name="failed", method="GET", act=failed),
     Route(name="replay", method="POST", act=replay),
+    Route(name="runs", method="GET", act=runs),
+    Route(name="approve", method="POST", act=approve),
+    Route(name="guard", method="GET", act=guard),
+    Route(name="open-guard", method="POST", act=open_guard),
     Route(name="console", method="GET", act=console),
 )
 
@@ -144,17 +202,25 @@ def answer(route: Route, product: Callable[[], Operations], request: Request) ->
         return made if isinstance(made, Answer) else _answer(200, made)
     except SyncError as error:
         told = {"code": error.code, "message": error.message, "hint": error.hint}
-        if error.code in {ErrorCode.REQUEST_MALFORMED, ErrorCode.PERSON_UNKNOWN}:
-            return _answer(400 if error.code is ErrorCode.REQUEST_MALFORMED else 404, {"error": told})
-        if not isinstance(error, TemporaryError):
-            return _answer(500, {"error": told})
+        status = _STATUS.get(error.code, 503 if isinstance(error, TemporaryError) else 500)
+        pause = error.retry_after if isinstance(error, TemporaryError) else None
         # RFC 9110, 10.2.3: whole seconds.
-        wait = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
-        return _answer(503, {"error": told}, wait)
+        wait = {} if pause is None else {"Retry-After": str(math.ceil(pause.total_seconds()))}
+        return _answer(status, {"error": told}, wait)
 
 
 def _answer(status: int, content: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(status=status, body=json.dumps(content), headers={"Cache-Control": "no-store", **(headers or {})})
+
+
+def _said(request: Request) -> Mapping[str, object]:
+    try:
+        said = json.loads(request.body) if request.body.strip() else {}
+    except ValueError as error:
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not JSON") from error
+    if not isinstance(said, dict):
+        raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not a JSON object")
+    return said
 
 
 def _limited(choice: Choice) -> Choice:

@@ -45,9 +45,18 @@ class LossGuard:
         """Let everybody go until then; None shuts it. Raises what `admits` raises."""
         self._change(lambda losses: replace(losses, open_until=until))
 
-    def look(self) -> Losses:
-        """How it stands. Raises what `admits` raises."""
-        return self._read()[0]
+    def look(self, now: datetime) -> Losses:
+        """How it stands now. Raises what `admits` raises."""
+        return self._read()[0].at(now)
+
+    def to_json(self, losses: Losses) -> dict[str, object]:
+        """For `--json` and over HTTP: who lost theirs within the hour, how many may, and until when everybody may."""
+        until = losses.open_until
+        return {
+            "recent": [who for who, _ in losses.recent],
+            "limit": self.limit,
+            "openUntil": until.isoformat() if until else None,
+        }
 
     def _change(self, change: Callable[[Losses], Losses | None]) -> bool:
         for attempt in range(_TRIES):

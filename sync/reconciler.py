@@ -140,7 +140,7 @@ class Reconciler:
         `approve` is the id of a guarded run: this one may do what that one would have done, and no more.
         Raises PermanentError `person-unknown`, `run-unknown`; TemporaryError `run-active`; and what the ports raise.
         """
-        approved = self._approved(approve) if approve is not None else None
+        approved = self.guarded(approve) if approve is not None else None
         if scope is not None and not scope.startswith("@"):
             return self._one(scope, apply=apply)
         kind = Kind.SCOPE if scope is not None else Kind.FULL
@@ -164,6 +164,13 @@ class Reconciler:
             notes=run.notes,
         )
 
+    def guarded(self, run_id: str) -> Run:
+        """The run of this id that stopped at a limit. Raises PermanentError `run-unknown`."""
+        run = self.runs.find(run_id)
+        if run is None or run.phase is not Phase.GUARDED:
+            raise PermanentError(ErrorCode.RUN_UNKNOWN, f"there is no guarded run {run_id[:40]}")
+        return run
+
     # The function's way: each piece by whoever has the message.
 
     def start(self, kind: Kind, *, apply: bool) -> Run | None:
@@ -173,10 +180,15 @@ class Reconciler:
         Raises what the ports raise.
         """
         run = self._begun(kind, apply=apply)
-        if run is not None:
-            logger.info("run id=%s kind=%s begun apply=%s", run.id, run.kind, run.apply)
-            self._hand_on(run)
-        return run if run is None or self.continuing is not None else self._through(run, lambda _: None)
+        return None if run is None else self._sent_off(run)
+
+    def approve(self, run_id: str, *, apply: bool) -> Run:
+        """Begin a run, in pieces as `start` does, that may do what this guarded one would have done, and no more.
+
+        Raises PermanentError `run-unknown`, TemporaryError `run-active`, and what the ports raise.
+        """
+        approved = self.guarded(run_id)
+        return self._sent_off(self.runs.begin(approved.kind, apply=apply, scope=approved.scope, approves=approved.id))
 
     def advance(self, body: str) -> Run | None:
         """Do the piece that a message asks for, and hand on the next; None when there is nothing for it to do.
@@ -219,6 +231,12 @@ class Reconciler:
                 raise
             logger.info("run kind=%s not begun: %s", kind, error.message)
             return None
+
+    def _sent_off(self, run: Run) -> Run:
+        told = run.id, run.kind, run.apply, run.approves or "-"
+        logger.info("run id=%s kind=%s begun apply=%s approves=%s", *told)
+        self._hand_on(run)
+        return run if self.continuing is not None else self._through(run, lambda _: None)
 
     def _through(self, run: Run, progress: Callable[[Run], None]) -> Run:
         """All pieces, one after the other; whatever stops them ends the run."""
@@ -299,17 +317,11 @@ class Reconciler:
         # Without one there is no share, only the number of people.
         return known.counts if known else Counts(people=10**9, holding=10**9)
 
-    def _approved(self, run_id: str) -> Run:
-        run = self.runs.find(run_id)
-        if run is None or run.phase is not Phase.GUARDED:
-            raise PermanentError(ErrorCode.RUN_UNKNOWN, f"there is no guarded run {run_id[:40]}")
-        return run
-
     def _covered(self, run: Run, changing: int) -> bool:
         """Whether this does nothing that the approved run would not have done."""
         if run.approves is None:
             return False
-        approved = self._approved(run.approves)
+        approved = self.guarded(run.approves)
         if self._losing(run) - self._losing(approved):
             return False
         return changing <= approved.counts.differing + approved.counts.gone

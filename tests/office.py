@@ -30,6 +30,7 @@ from sync.core.path import TrustStore
 from sync.core.person import Attribute, Person, Values
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.record import Outcome, Record
+from sync.core.run import Run
 from sync.core.summary import issuer_names
 from sync.drain import drain
 from sync.errors import SyncError
@@ -268,3 +269,41 @@ class Office:
     def pass_time(self, time: timedelta) -> None:
         """Let the clock go on."""
         self.now += time
+
+
+@dataclass
+class Operated:
+    """The office as the routes over HTTP ask it; `report` as in report mode."""
+
+    office: Office = field(default_factory=Office)
+    report: bool = False
+    continuing: EmbeddedQueue | None = None
+
+    @property
+    def explainer(self) -> Explainer:
+        return self.office.explainer
+
+    @property
+    def overseer(self) -> Overseer:
+        return self.office.overseer
+
+    @property
+    def replayer(self) -> Replayer:
+        return self.office.replayer
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return replace(self.office.reconciler, continuing=self.continuing)
+
+    @property
+    def losses(self) -> LossGuard:
+        return self.office.losses
+
+    def now(self) -> datetime:
+        return self.office.now
+
+    def approve(self, run_id: str) -> Run:
+        return self.reconciler.approve(run_id, apply=not self.report)
+
+    def health(self) -> dict[str, object]:
+        return {"status": "ok"}

@@ -409,6 +409,34 @@ class TestOthers:
         assert answer.body == page().html
         assert answer.headers.items() >= page().headers.items()
 
+    def test_a_guarded_run_is_approved_and_done_in_pieces(self, cloud: Cloud) -> None:
+        """Every mailbox was emptied by hand: the timer's run asks; whoever approves gets an answer before it begins."""
+        before = {f"guarded{number}": cloud.mailbox(f"guarded{number}") for number in range(4)}
+        for name, certificate in before.items():
+            cloud.send(person(name, certificate))
+        assert cloud.deliver() == []
+        for entry in cloud.tenant.objects.all(None):
+            for values in entry.certificates.values():
+                values.clear()
+        cloud.worker.invoke("reconcile", timer())
+        cloud.advance()
+        [stopped] = [run for run in cloud.call("runs", "GET").json()["past"] if run["guarded"]]
+
+        answer = cloud.call("approve", "POST", json.dumps({"run": stopped["id"], "apply": True}).encode("ascii"))
+
+        assert (answer.status, answer.json()["run"]["approves"]) == (200, stopped["id"])
+        assert cloud.call("runs", "GET").json()["current"]["id"] == answer.json()["run"]["id"]
+        assert not any(cloud.held(name) for name in before)
+        again = cloud.call("approve", "POST", json.dumps({"run": stopped["id"], "apply": True}).encode("ascii"))
+        assert (again.status, again.json()["error"]["code"]) == (409, "run-active")
+        assert cloud.advance() >= 1
+        while cloud.queue.count():
+            assert cloud.deliver() == []
+        assert {name: cloud.held(name) for name in before} == {
+            name: Values.of([certificate.der]) for name, certificate in before.items()
+        }
+        assert not any(run["guarded"] for run in cloud.call("runs", "GET").json()["past"])
+
     def test_a_misspelt_replay_is_refused(self, cloud: Cloud) -> None:
         """It would have put back everything."""
         cloud.failures.add(a_failure("1"))

@@ -4,42 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from sync import http_api
+from sync.adapters.embedded import Database, EmbeddedQueue
+from sync.core.path import TrustStore
 from sync.core.record import Failure
+from sync.core.run import Kind
 from sync.errors import HINTS, ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.explainer import Explainer
 from sync.http_api import ROUTES, Answer, Operations, Request, Route, answer
-from sync.overview import Overseer
-from sync.replayer import Replayer
-from tests.office import Office, person
-
-
-@dataclass
-class Product:
-    """What the routes ask."""
-
-    office: Office
-
-    @property
-    def explainer(self) -> Explainer:
-        return self.office.explainer
-
-    @property
-    def overseer(self) -> Overseer:
-        return self.office.overseer
-
-    @property
-    def replayer(self) -> Replayer:
-        return self.office.replayer
-
-    def health(self) -> dict[str, object]:
-        return {"status": "ok"}
+from tests.mill import Mill
+from tests.office import Office, Operated, person
 
 
 @pytest.fixture
@@ -53,7 +31,7 @@ def office() -> Office:
 def ask(office: Office, name: str, **request: Any) -> Answer:
     """Ask a route."""
     route = next(route for route in ROUTES if route.name == name)
-    return answer(route, lambda: Product(office), Request(**request))
+    return answer(route, lambda: Operated(office), Request(**request))
 
 
 def a_route(act: Any) -> Route:
@@ -71,7 +49,7 @@ def failing(error: SyncError) -> Route:
 
 def test_a_result_is_answered_as_json(office: Office) -> None:
     """And no cache keeps it."""
-    answered = answer(a_route(lambda product, request: {"failed": ["é"]}), lambda: Product(office), Request())
+    answered = answer(a_route(lambda product, request: {"failed": ["é"]}), lambda: Operated(office), Request())
 
     assert (answered.status, json.loads(answered.body)) == (200, {"failed": ["é"]})
     assert answered.headers == {"Cache-Control": "no-store"}
@@ -88,7 +66,7 @@ def test_a_result_is_answered_as_json(office: Office) -> None:
 )
 def test_an_error_is_answered_with_code_and_hint(office: Office, error: SyncError, status: int) -> None:
     """The caller's fault, ours, or a passing one."""
-    answered = answer(failing(error), lambda: Product(office), Request())
+    answered = answer(failing(error), lambda: Operated(office), Request())
 
     assert answered.status == status
     assert json.loads(answered.body) == {"error": {"code": error.code, "message": "no", "hint": HINTS[error.code]}}
@@ -98,13 +76,13 @@ def test_a_passing_error_says_when_to_come_back(office: Office) -> None:
     """In whole seconds, never too early."""
     error = TemporaryError(ErrorCode.LEDGER_UNAVAILABLE, "no", retry_after=timedelta(seconds=1.2))
 
-    assert answer(failing(error), lambda: Product(office), Request()).headers["Retry-After"] == "2"
+    assert answer(failing(error), lambda: Operated(office), Request()).headers["Retry-After"] == "2"
 
 
 def test_a_product_that_cannot_be_built_is_an_answer_too(office: Office) -> None:
     """Wrong settings, above all."""
 
-    def build() -> Product:
+    def build() -> Operated:
         raise PermanentError(ErrorCode.SETTINGS_INVALID, "no")
 
     assert answer(ROUTES[0], build, Request()).status == 500
@@ -193,3 +171,152 @@ def test_health_asks_nobody(office: Office) -> None:
     """It is what a monitor asks every minute."""
     assert json.loads(ask(office, "health").body) == {"status": "ok"}
     assert http_api.health.__doc__
+
+
+@pytest.fixture
+def guarded() -> tuple[Operated, str]:
+    """Six people whose certificates no anchor stands for any more: a run stopped; and its id."""
+    office = Office()
+    for number in range(6):
+        office.mailbox(f"person{number}")
+        office.process(person(f"person{number}", office.issue(f"person{number}", key="ec256")))
+    office.trust = TrustStore.of([Mill().root("Another Root", key="ec256").der])
+    found = office.reconciler.reconcile(apply=True)
+    assert found.guarded is not None
+    return Operated(office, continuing=EmbeddedQueue(Database(None, lambda: office.now))), found.guarded
+
+
+def told(operated: Operated, name: str, said: object = None) -> tuple[int, dict[str, Any]]:
+    """Ask a route, with a JSON body."""
+    route = next(route for route in ROUTES if route.name == name)
+    answered = answer(route, lambda: operated, Request(body=json.dumps(said or {}).encode("utf-8")))
+    return answered.status, json.loads(answered.body)
+
+
+def test_runs_are_told_the_one_at_work_apart(guarded: tuple[Operated, str]) -> None:
+    """Which of them waits for an administrator is said; the command says the same."""
+    operated, stopped = guarded
+    status, runs = told(operated, "runs")
+    assert (status, runs["current"]) == (200, None)
+    assert [(run["id"], run["phase"], run["guarded"]) for run in runs["past"]] == [(stopped, "guarded", True)]
+    assert runs["past"][0]["counts"]["losing"] == 6
+
+    begun = operated.reconciler.start(Kind.DUE, apply=False)
+    assert begun is not None
+    _, runs = told(operated, "runs")
+    assert (runs["current"]["id"], runs["current"]["phase"], runs["current"]["guarded"]) == (begun.id, "due", False)
+    assert [run["id"] for run in runs["past"]] == [stopped]
+
+
+def test_the_last_ten_runs_are_told(office: Office) -> None:
+    """The latest first."""
+    operated = Operated(office)
+    for _ in range(12):
+        office.pass_time(timedelta(hours=1))
+        office.reconciler.reconcile(apply=False)
+
+    began = [run["began"] for run in told(operated, "runs")[1]["past"]]
+    assert len(began) == 10
+    assert began == sorted(began, reverse=True)
+
+
+def test_an_approval_is_dry_unless_asked(guarded: tuple[Operated, str]) -> None:
+    """It shows what the run counted; nothing is begun."""
+    operated, stopped = guarded
+    status, shown = told(operated, "approve", {"run": stopped})
+    assert (status, shown["applied"], shown["run"]["id"], shown["run"]["counts"]["losing"]) == (200, False, stopped, 6)
+    assert operated.reconciler.runs.at_work() is None
+
+
+def test_an_approved_run_goes_in_pieces(guarded: tuple[Operated, str]) -> None:
+    """The answer does not wait for its end: the first piece lies on the runs queue. At its end everybody's event went
+    back on the change queue, and the processor, told by the store, withdraws."""
+    operated, stopped = guarded
+    assert operated.continuing is not None
+    status, begun = told(operated, "approve", {"run": stopped, "apply": True})
+    assert (status, begun["applied"], begun["run"]["approves"]) == (200, True, stopped)
+    assert told(operated, "runs")[1]["current"]["id"] == begun["run"]["id"]
+    assert operated.office.queue.count() == 0
+
+    while messages := operated.continuing.receive(1, timedelta(hours=1)):
+        operated.reconciler.advance(messages[0].body)
+    runs = told(operated, "runs")[1]
+    assert (runs["current"], runs["past"][0]["phase"], runs["past"][0]["counts"]["sent"]) == (None, "done", 6)
+    assert [run["guarded"] for run in runs["past"]] == [False, False]
+    operated.office.drain()
+    assert not any(operated.office.held(f"person{number}") for number in range(6))
+
+
+def test_an_approval_in_report_mode_sends_nothing(guarded: tuple[Operated, str]) -> None:
+    """As everything there: it only looks."""
+    operated, stopped = guarded
+    operated.report, operated.continuing = True, None
+    status, begun = told(operated, "approve", {"run": stopped, "apply": True})
+    assert (status, begun["applied"], begun["run"]["phase"]) == (200, False, "done")
+    assert operated.office.queue.count() == 0
+
+
+def test_a_second_run_is_refused_while_one_is_at_work(guarded: tuple[Operated, str]) -> None:
+    """With the time after which a dead one is taken over."""
+    operated, stopped = guarded
+    assert told(operated, "approve", {"run": stopped, "apply": True})[0] == 200
+    route = next(route for route in ROUTES if route.name == "approve")
+    body = json.dumps({"run": stopped, "apply": True}).encode("ascii")
+    answered = answer(route, lambda: operated, Request(body=body))
+    assert (answered.status, json.loads(answered.body)["error"]["code"]) == (409, ErrorCode.RUN_ACTIVE)
+    assert 0 < int(answered.headers["Retry-After"]) <= 180
+
+
+@pytest.mark.parametrize("run", ["20260101T000000000000", "current", "../timers/reconcile", "x" * 40])
+def test_only_a_guarded_run_is_approved(guarded: tuple[Operated, str], run: str) -> None:
+    """Whatever else lies in the store."""
+    for apply in (False, True):
+        status, refused = told(guarded[0], "approve", {"run": run, "apply": apply})
+        assert (status, refused["error"]["code"]) == (404, ErrorCode.RUN_UNKNOWN)
+    assert guarded[0].reconciler.runs.at_work() is None
+
+
+@pytest.mark.parametrize("said", [{}, {"run": ""}, {"run": "x" * 41}, {"run": 7}, {"run": "x", "aply": True}])
+def test_an_approval_with_anything_else_is_refused(guarded: tuple[Operated, str], said: object) -> None:
+    """Rather than understood as something else."""
+    status, refused = told(guarded[0], "approve", said)
+    assert (status, refused["error"]["code"]) == (400, ErrorCode.REQUEST_MALFORMED)
+
+
+def test_the_guard_is_opened_for_a_while_and_shut(office: Office) -> None:
+    """Dry it shows how it would stand."""
+    operated = Operated(office)
+    shut = {"recent": [], "limit": 20, "openUntil": None}
+    assert told(operated, "guard") == (200, shut)
+
+    until = (office.now + timedelta(hours=1)).isoformat()
+    assert told(operated, "open-guard") == (200, {**shut, "openUntil": until, "applied": False})
+    assert told(operated, "guard") == (200, shut)
+
+    assert told(operated, "open-guard", {"apply": True}) == (200, {**shut, "openUntil": until, "applied": True})
+    assert told(operated, "guard") == (200, {**shut, "openUntil": until})
+    office.pass_time(timedelta(hours=1))
+    assert told(operated, "guard") == (200, shut)
+
+    told(operated, "open-guard", {"apply": True, "minutes": 5})
+    assert told(operated, "guard")[1]["openUntil"] == (office.now + timedelta(minutes=5)).isoformat()
+    told(operated, "open-guard", {"apply": True, "minutes": 0})
+    assert told(operated, "guard") == (200, shut)
+
+
+def test_the_guard_tells_who_went_within_the_hour(office: Office) -> None:
+    """By source anchor; an hour later they do not count any more."""
+    office.losses.admits("AAAA", office.now)
+    assert told(Operated(office), "guard")[1]["recent"] == ["AAAA"]
+    office.pass_time(timedelta(hours=1))
+    assert told(Operated(office), "guard")[1]["recent"] == []
+
+
+@pytest.mark.parametrize(
+    "said", [{"minutes": -1}, {"minutes": 1441}, {"minutes": True}, {"minutes": "60"}, {"open": 1}]
+)
+def test_the_guard_is_not_opened_for_anything_else(office: Office, said: dict[str, object]) -> None:
+    """Nor for ever."""
+    status, refused = told(Operated(office), "open-guard", {**said, "apply": True})
+    assert (status, refused["error"]["code"]) == (400, ErrorCode.REQUEST_MALFORMED)
+    assert office.losses.look(office.now).open_until is None

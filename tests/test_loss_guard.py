@@ -101,7 +101,7 @@ def test_of_many_at_once_only_so_many_pass(office: Office) -> None:
     with ThreadPoolExecutor(2) as pool:
         admitted = list(pool.map(lambda number: guard.admits(f"anchor{number}", NOW), range(12)))
     assert sum(admitted) == 4
-    assert len(guard.look().recent) == 4
+    assert len(guard.look(NOW).recent) == 4
 
 
 def test_a_count_that_cannot_be_read_lets_nobody_go(office: Office) -> None:

@@ -108,6 +108,6 @@ def test_status_shows_the_run_at_work_and_the_last_ones(office: Office) -> None:
     assert f"at work: {run.id}" in shown
     assert "done" in shown
     told = json.loads(asked("--status", "--json").output)
-    assert (told["atWork"]["id"], told["atWork"]["phase"]) == (run.id, "due")
+    assert (told["current"]["id"], told["current"]["phase"]) == (run.id, "due")
     (past,) = told["past"]
     assert (past["phase"], past["counts"]["people"]) == ("done", 6)

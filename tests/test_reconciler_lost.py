@@ -146,7 +146,9 @@ def test_what_was_guarded_for_a_directory_may_be_approved(listed: Listed) -> Non
     run = listed.reconciler().reconcile(apply=True).guarded
     found = listed.reconciler().reconcile(apply=True, approve=run)
     assert found.applied
-    assert listed.office.losses.look().approved == {anchor for anchor, _ in anchors(*(f"person{n}" for n in range(30)))}
+    assert listed.office.losses.look(listed.office.now).approved == {
+        anchor for anchor, _ in anchors(*(f"person{n}" for n in range(30)))
+    }
 
 
 def test_who_else_is_gone_was_not_approved(listed: Listed) -> None:

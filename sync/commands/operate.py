@@ -15,7 +15,6 @@ from rich.table import Table
 from sync import wiring
 from sync.asked import read
 from sync.commands.output import Apply, AsJson, err, out, print_json
-from sync.core.losses import WINDOW
 from sync.replayer import failure_to_public_json
 
 
@@ -25,20 +24,18 @@ def guard(
     as_json: AsJson = False,
 ) -> None:
     """How many people lost their last certificate within the hour; open the guard when that is right."""
-    losses = wiring.cloud().losses
+    losses, now = wiring.cloud().losses, wiring.now()
     if minutes is not None and apply:
-        losses.open(wiring.now() + timedelta(minutes=minutes) if minutes else None)
-    found = losses.look()
-    until = found.open_until if found.open_until and found.open_until > wiring.now() else None
-    recent = [who for who, at in found.recent if wiring.now() - at < WINDOW]
+        losses.open(now + timedelta(minutes=minutes) if minutes else None)
+    found = losses.look(now)
     if as_json:
-        print_json({"recent": recent, "limit": losses.limit, "openUntil": until.isoformat() if until else None})
+        print_json(losses.to_json(found))
         return
-    out.print(f"{len(recent)} people lost their last certificate within the hour; {losses.limit} may")
+    out.print(f"{len(found.recent)} people lost their last certificate within the hour; {losses.limit} may")
     if minutes is not None and not apply:
         out.print(f"it would be {'opened' if minutes else 'shut'} (dry run)")
     else:
-        out.print(f"open until {until:%Y-%m-%d %H:%M} UTC" if until else "shut")
+        out.print(f"open until {found.open_until:%Y-%m-%d %H:%M} UTC" if found.open_until else "shut")
 
 
 Reason = Annotated[str | None, typer.Option(help="Only those that failed for this reason (docs/errors.md).")]

@@ -13,9 +13,6 @@ from sync import wiring
 from sync.commands.output import Apply, AsJson, err, out, print_json
 from sync.core.run import Phase, Run
 from sync.reconciler import Reconciliation
-from sync.reconciling.runs import run_to_json
-
-_LATEST = 10
 
 
 def reconcile(
@@ -95,13 +92,10 @@ def _show(found: Reconciliation) -> None:
 
 def _show_runs(*, as_json: bool) -> None:
     runs = wiring.cloud().reconciler.runs
-    current = runs.current()
-    at_work = current if current and not current.phase.over else None
-    past = [run for run, _ in zip(runs.past(), range(_LATEST), strict=False)]
     if as_json:
-        told = run_to_json(at_work) if at_work else None
-        print_json({"atWork": told, "past": [run_to_json(run) for run in past]})
+        print_json(runs.told())
         return
+    at_work, past = runs.at_work(), runs.latest()
     table = Table("run", "began (UTC)", "looks for", "phase", "people", "suspects", "differ", "lost", "sent", "asked")
     for run in (*([at_work] if at_work else []), *past):
         counts = run.counts

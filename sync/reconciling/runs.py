@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +24,7 @@ from sync.ports import BlobStore
 KEPT = 300
 """So many runs that are over are kept; of the guarded ones what they found as well."""
 
+_SHOWN = 10
 _LOOKED_AT = 60  # runs of two days, of which most find nothing
 _ROOT = "runs/"
 _CURRENT = f"{_ROOT}current.json"
@@ -51,11 +53,30 @@ class Runs:
         taken = self._look()
         return taken.run if taken else None
 
+    def at_work(self) -> Run | None:
+        """The run at work, if there is one."""
+        current = self.current()
+        return current if current and not current.phase.over else None
+
+    def latest(self) -> list[Run]:
+        """The last runs that are over, the latest first; ten of them."""
+        return list(islice(self.past(), _SHOWN))
+
     def past(self) -> Iterator[Run]:
         """Runs that are over, the latest first."""
         for name in sorted(self._ended(), reverse=True):
             if (blob := self.blobs.get(name)) is not None:
                 yield _read(blob.content, name)
+
+    def told(self) -> dict[str, Any]:
+        """For machines: the run at work (`current`) and the last ones (`past`), the latest first; `guarded` marks the
+        one that waits for an administrator."""
+        at_work, waits = self.at_work(), self.guarded()
+
+        def shown(run: Run) -> dict[str, Any]:
+            return {**run_to_json(run), "guarded": waits is not None and run.id == waits.id}
+
+        return {"current": shown(at_work) if at_work else None, "past": [shown(run) for run in self.latest()]}
 
     def guarded(self) -> Run | None:
         """The run that waits for an administrator: it stopped at a limit, and no full run came to its end since. One
@@ -70,7 +91,8 @@ class Runs:
     def find(self, run_id: str) -> Run | None:
         """The run that is over and has this id."""
         blob = self.blobs.get(f"{_ROOT}{run_id}.json") if run_id.isalnum() else None
-        return _read(blob.content, run_id) if blob else None
+        run = _read(blob.content, run_id) if blob else None
+        return run if run and run.id == run_id else None  # `current` is no id
 
     def begin(self, kind: Kind, *, apply: bool, scope: str | None = None, approves: str | None = None) -> Run:
         """A new run. Raises TemporaryError `run-active` while another one is at work."""

@@ -87,6 +87,14 @@ class App:
         """Begin a run, "full" or "due", whose pieces come over the runs queue; None while another one is at work."""
         return self.reconciler.start(Kind(kind), apply=not self.receiver.processor.report_only)
 
+    def approve(self, run_id: str) -> Run:
+        """Begin a run that may do what this guarded one would have done, as `begin` does."""
+        return self.reconciler.approve(run_id, apply=not self.receiver.processor.report_only)
+
+    def now(self) -> datetime:
+        """The moment, by the product's clock."""
+        return self.reconciler.now()
+
     def advance(self, body: str) -> Run | None:
         """Do the piece of a run that a message of the runs queue asks for."""
         return self.reconciler.advance(body)

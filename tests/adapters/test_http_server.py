@@ -11,39 +11,14 @@ import requests
 from sync.adapters.http_server import serving
 from sync.console import page
 from sync.errors import ErrorCode, PermanentError
-from sync.explainer import Explainer
-from sync.overview import Overseer
-from sync.replayer import Replayer
-from tests.office import Office
+from tests.office import Operated
 
 KEY = "a key of its own"
 
 
-class Product:
-    """What the routes ask."""
-
-    def __init__(self) -> None:
-        self.office = Office()
-
-    @property
-    def explainer(self) -> Explainer:
-        return self.office.explainer
-
-    @property
-    def overseer(self) -> Overseer:
-        return self.office.overseer
-
-    @property
-    def replayer(self) -> Replayer:
-        return self.office.replayer
-
-    def health(self) -> dict[str, object]:
-        return {"status": "ok"}
-
-
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    product = Product()
+    product = Operated()
     with serving(lambda: product, host="127.0.0.1", port=0, key=KEY) as address:
         yield address
 
@@ -98,7 +73,7 @@ def test_a_body_that_is_too_large_is_not_read(address: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "smime.example"])
 def test_it_listens_to_others_only_with_a_key(host: str) -> None:
     """Without one anybody could replay and read who failed."""
-    with pytest.raises(PermanentError) as caught, serving(Product, host=host, port=0, key=None):
+    with pytest.raises(PermanentError) as caught, serving(Operated, host=host, port=0, key=None):
         pass
     assert caught.value.code is ErrorCode.SETTINGS_INVALID
 
@@ -107,5 +82,5 @@ def test_a_port_that_is_taken_is_said() -> None:
     """With its number."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PermanentError, match=str(port)), serving(Product, host="127.0.0.1", port=port, key=None):
+        with pytest.raises(PermanentError, match=str(port)), serving(Operated, host="127.0.0.1", port=port, key=None):
             pass
