@@ -11,7 +11,7 @@ import sys
 from typing import Final, Protocol
 
 from tests.lab import LEFT_OUT, required
-from tests.lab.setup import azurite, kerberos, samba
+from tests.lab.setup import azurite, chromium, kerberos, samba
 
 
 class Step(Protocol):
@@ -25,7 +25,7 @@ class Step(Protocol):
         """Install what is missing; None when the part is ready, else the reason why it is left out."""
 
 
-STEPS: Final[tuple[Step, ...]] = (samba, kerberos, azurite)
+STEPS: Final[tuple[Step, ...]] = (samba, kerberos, azurite, chromium)
 
 
 def main() -> int:
