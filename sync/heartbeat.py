@@ -1,4 +1,4 @@
-"""The heartbeat: how an agent says that it is alive, and how it stands. A blob that it writes once a minute.
+"""The heartbeat: how an agent says that it is alive, and how it stands. A blob that it writes every minute.
 
     heartbeat/<source>.json      {"type": "smime-sync.heartbeat.v1", "source": …, "at": …, …}
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
@@ -22,12 +22,13 @@ ROOT: Final = "heartbeat/"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """One beat. `skew` is by how many seconds the agent's clock is ahead of the domain controller's; None when that was
-    not asked."""
+    not asked. `every` is when the next one is due: whoever listens knows by it what silence is."""
 
     source: str
     at: datetime
     version: str
     condition: Condition
+    every: timedelta
     skew: float | None = None
 
     def to_json(self) -> bytes:
@@ -49,6 +50,7 @@ class Heartbeat:
             "lastError": condition.notes.get("last-error") or None,
             "lastCensus": condition.notes.get("last-census") or None,
             "clockSkewSeconds": self.skew,
+            "everySeconds": self.every.total_seconds(),
         }
         return json.dumps(members, sort_keys=True).encode("utf-8")
 

@@ -26,8 +26,12 @@ from sync.ports import AuditLog, Backlog, BlobStore, Failures, Ledger, Pace
 from sync.reconciling.runs import Runs, run_to_json
 
 SUMMARY = "summary.json"
-SILENT_AFTER = timedelta(minutes=5)
-"""A heartbeat comes once a minute."""
+MISSED = 5
+"""So many heartbeats that did not come are silence."""
+_USUAL_BEAT = timedelta(minutes=1)
+"""Of an agent of a release that did not say how often it beats."""
+_RAREST_BEAT = 300
+"""Seconds that may be set (settings.AgentSettings). Whoever says more shall not be silent for days."""
 SLOW_AFTER = timedelta(minutes=15)
 STUCK_AFTER = timedelta(hours=1)
 RECONCILED_WITHIN = timedelta(hours=48)
@@ -117,7 +121,7 @@ class Overview:
             yield _warning(Worry.AGENT_NEVER_HEARD, "no agent has been heard of")
         for source, beat in self.agents.items():
             age = self.at - _moment(beat)
-            if age > SILENT_AFTER:
+            if age > MISSED * _every(beat):
                 yield _critical(Worry.AGENT_SILENT, f"the agent of {source} is silent for {_span(age)}")
             if beat.get("held"):
                 yield _warning(Worry.AGENT_HOLDS, f"the agent of {source} holds events back: see `agent status`")
@@ -259,6 +263,11 @@ def _moment(beat: Mapping[str, Any]) -> datetime:
         return datetime.fromisoformat(str(beat.get("at")))
     except ValueError as error:
         raise PermanentError(ErrorCode.LEDGER_MALFORMED, "a heartbeat says no time") from error
+
+
+def _every(beat: Mapping[str, Any]) -> timedelta:
+    told = beat.get("everySeconds")
+    return timedelta(seconds=told) if isinstance(told, int | float) and 0 < told <= _RAREST_BEAT else _USUAL_BEAT
 
 
 def _most(counts: Iterable[int]) -> str:

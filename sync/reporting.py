@@ -17,7 +17,8 @@ from sync.errors import SyncError
 from sync.heartbeat import Heartbeat, name
 from sync.ports import AgentState, BlobStore
 
-BEAT: Final = timedelta(minutes=1)
+LOOK: Final = timedelta(minutes=1)
+"""How often it is looked whether a census may begin."""
 AGAIN: Final = timedelta(minutes=10)
 """A census that could not be stored is begun again after this."""
 SOURCE: Final = "source"
@@ -29,7 +30,10 @@ logger = logging.getLogger("smime_sync.agent")
 
 
 class Reporting:
-    """`version` is this software's; `sign` makes a detached signature, None where events go unsigned too."""
+    """`version` is this software's; `sign` makes a detached signature, None where events go unsigned too.
+
+    `every` is the time between two censuses, `beat` that between two heartbeats.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Reporting:
         version: str,
         sign: census.Sign | None = None,
         every: timedelta = timedelta(hours=24),
+        beat: timedelta = timedelta(minutes=1),
     ) -> None:
         self._state = state
         self._blobs = blobs
@@ -47,6 +52,7 @@ class Reporting:
         self._version = version
         self._sign = sign
         self._every = every
+        self._beat_every = beat
         self._next_beat: datetime | None = None
         self._next_census: datetime | None = None
         self._steps: Generator[census.Part, None, census.Manifest] | None = None
@@ -58,12 +64,17 @@ class Reporting:
 
     def beat(self, skew: float | None = None) -> None:
         """Say that we are alive. Raises what AgentState raises."""
-        self._next_beat = self._now() + BEAT
+        self._next_beat = self._now() + self._beat_every
         source = self._state.noted(SOURCE)
         if source is None:
             return  # nobody yet: the directory never answered
         beat = Heartbeat(
-            source=source, at=self._now(), version=self._version, condition=self._state.condition(), skew=skew
+            source=source,
+            at=self._now(),
+            version=self._version,
+            condition=self._state.condition(),
+            every=self._beat_every,
+            skew=skew,
         )
         try:
             self._blobs.put(name(source), beat.to_json())
@@ -113,7 +124,7 @@ class Reporting:
         condition = self._state.condition()
         unsure = condition.importing or condition.doubt or condition.waiting or condition.held
         if source is None or unsure or self._state.checkpoint() is None:
-            return now + BEAT
+            return now + LOOK
         self._steps = census.in_parts(
             self._blobs,
             self._state.told(),

@@ -314,6 +314,12 @@ class AgentSettings(StorageSettings, TelemetrySettings):
     census_hours: float = Field(
         24, gt=0, le=168, description="how often the list of everybody is made anew; after each full import besides"
     )
+    heartbeat_seconds: float = Field(
+        60,
+        ge=1,
+        le=300,
+        description="how often the agent says that it is alive; five times this is silence to `status`",
+    )
     ldap_contacts: bool = Field(False, description="contacts too, not only users")
     ldap_filter: str | None = Field(None, description="LDAP filter that people in scope must match besides")
     ldap_excluded_groups: Annotated[tuple[str, ...], BeforeValidator(_split_dns)] = Field(

@@ -65,6 +65,19 @@ def test_an_agent_that_stopped_is_seen(office: Office) -> None:
     assert concerns(office) == [(Health.CRITICAL, "the agent of corp.example is silent for 0:06:00")]
 
 
+def test_an_agent_that_beats_faster_is_missed_sooner(office: Office) -> None:
+    """Five of its own beats; one of an older release says nothing of them, and one that says nonsense neither."""
+    beat(office, everySeconds=2)
+    office.pass_time(timedelta(seconds=11))
+    assert concerns(office) == [(Health.CRITICAL, "the agent of corp.example is silent for 0:00:11")]
+    for nonsense in ("never", -1, 1e9, float("nan")):
+        beat(office, everySeconds=nonsense)
+        office.pass_time(timedelta(minutes=4))
+        assert concerns(office) == []
+        office.pass_time(timedelta(minutes=2))
+        assert len(concerns(office)) == 1
+
+
 def test_an_agent_that_says_so_is_in_trouble(office: Office) -> None:
     """Held events and the last error, each by itself."""
     beat(office, held=True, lastError="directory-unavailable")

@@ -243,6 +243,7 @@ def test_a_heartbeat_says_how_it_stands(site: Site) -> None:
             "lastRound": START.isoformat(),
             "lastError": None,
             "sequence": 4,
+            "everySeconds": 60,
         }.items()
     )
     site.clock += timedelta(seconds=59)

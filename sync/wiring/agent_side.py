@@ -75,6 +75,7 @@ def reporting(config: settings.AgentSettings, state: AgentState) -> Reporting:
         version=__version__,
         sign=signer.sign if signer else None,
         every=timedelta(hours=config.census_hours),
+        beat=timedelta(seconds=config.heartbeat_seconds),
     )
 
 

@@ -57,6 +57,7 @@ class Site:
     issuing: Authority
     people: str
     agent_environment: Mapping[str, str]
+    function_environment: Mapping[str, str]
     errors: list[str] = field(default_factory=list)
 
     def issue(self, name: str, **options: object) -> Issued:
@@ -176,31 +177,29 @@ def start(
         (folder / "agents.pem").write_bytes(key.public_pem())
         told("worker (Microsoft's library around the function's package)")
         package.write(folder / "function.zip")
+        function_environment = {
+            "SMIME_SYNC_STORAGE": azurite.connection_string,
+            "SMIME_SYNC_QUEUE": QUEUE,
+            "SMIME_SYNC_RECONCILE_SCHEDULE": "0 0 3 * * *",
+            "SMIME_SYNC_REVALIDATE_SCHEDULE": "0 30 * * * *",
+            "SMIME_SYNC_RUNS_QUEUE": RUNS,
+            "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
+            "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
+            "SMIME_SYNC_TENANT_ID": tenant.id,
+            "SMIME_SYNC_MODE": "write",
+            "SMIME_SYNC_EVENT_KEYS_FILE": str(folder / "agents.pem"),
+            "SMIME_SYNC_CLAIMS_CONTAINER": CLAIMS,
+            "SMIME_SYNC_WRITES_PER_SECOND": "100",
+            "SMIME_SYNC_CREDENTIAL": "certificate",
+            "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
+            "SMIME_SYNC_CLIENT_CERTIFICATE": str(folder / "application.pem"),
+            "SMIME_SYNC_LOGIN_URL": tenant.url,
+            "SMIME_SYNC_EXCHANGE_URL": tenant.url,
+            "SMIME_SYNC_CA_FILE": tenant.ca_file,
+            **settings,
+        }
         worker = running.enter_context(
-            Worker.start(
-                {
-                    "SMIME_SYNC_STORAGE": azurite.connection_string,
-                    "SMIME_SYNC_QUEUE": QUEUE,
-                    "SMIME_SYNC_RECONCILE_SCHEDULE": "0 0 3 * * *",
-                    "SMIME_SYNC_REVALIDATE_SCHEDULE": "0 30 * * * *",
-                    "SMIME_SYNC_RUNS_QUEUE": RUNS,
-                    "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
-                    "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
-                    "SMIME_SYNC_TENANT_ID": tenant.id,
-                    "SMIME_SYNC_MODE": "write",
-                    "SMIME_SYNC_EVENT_KEYS_FILE": str(folder / "agents.pem"),
-                    "SMIME_SYNC_CLAIMS_CONTAINER": CLAIMS,
-                    "SMIME_SYNC_WRITES_PER_SECOND": "100",
-                    "SMIME_SYNC_CREDENTIAL": "certificate",
-                    "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
-                    "SMIME_SYNC_CLIENT_CERTIFICATE": str(folder / "application.pem"),
-                    "SMIME_SYNC_LOGIN_URL": tenant.url,
-                    "SMIME_SYNC_EXCHANGE_URL": tenant.url,
-                    "SMIME_SYNC_CA_FILE": tenant.ca_file,
-                    **settings,
-                },
-                directory=package.unpack(folder / "function.zip", folder / "function"),
-            )
+            Worker.start(function_environment, directory=package.unpack(folder / "function.zip", folder / "function"))
         )
         told("agent (ldap3, least-privilege account)")
         agent_environment = {
@@ -231,6 +230,7 @@ def start(
             issuing=issuing,
             people=people,
             agent_environment=agent_environment,
+            function_environment=function_environment,
         )
 
 
