@@ -70,6 +70,7 @@ class _Judgement(TypedDict):
     basis: str
     certificates: tuple[str, ...]
     expiries: tuple[date, ...]
+    awaits: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +239,7 @@ class Processor:
             basis=self.basis(),
             certificates=decision.marks if decision else (),
             expiries=decision.expiries if decision else (),
+            awaits=decision.awaits if decision else (),
         )
 
     def _insist_on_no_claim(self, *records: Record) -> None:

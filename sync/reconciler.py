@@ -272,6 +272,8 @@ class Reconciler:
                 return self._suspecting.sift(run, enough)
             case Phase.DUE:
                 return self._suspecting.due(run, enough)
+            case Phase.LISTS:
+                return self._suspecting.lists(run, enough)
             case Phase.EXAMINE:
                 return self._examining.step(run, enough)
             case _:

@@ -134,7 +134,8 @@ class RevocationSources:
                 answers[certificate.fingerprint] = held.answer
             elif held.trouble:
                 troubles[issuer.subject] = (*troubles.get(issuer.subject, ()), held.trouble)
-        return replace(context, revocation=Knowledge.of(lists.values(), answers, troubles))
+        responders = (authority.subject for source, authority in self._of if source.ocsp is not None)
+        return replace(context, revocation=Knowledge.of(lists.values(), answers, troubles, responders))
 
     def revoked(self) -> Revoked:
         """What the lists at hand name, for the reconciliation. Raises nothing."""

@@ -23,6 +23,7 @@ from sync.core.recipient import Recipient
 from sync.core.revocation import Knowledge
 from sync.core.revocation_list import RevocationList
 from sync.core.revoked import Revoked
+from sync.core.run import Kind, Phase
 from sync.reconciler import Limits, Reconciler, Reconciliation
 from sync.reporting import Reporting
 from sync.resend import Asking, ResendRequests
@@ -53,6 +54,7 @@ class Company:
         self.office = office = Office()
         self.file = folder / "directory.ldif"
         self.people: dict[str, Issued] = {}
+        self.serials: set[int] = set()
         self.revoked = RevocationList.parse(crl(office.issuing, next_update=NOW + 60 * DAY))
         self.tenant = office.recipients = Counted(office.database)
         self.requests = EmbeddedQueue(Database(None, lambda: office.now))
@@ -105,6 +107,13 @@ class Company:
                 for message in messages:
                     self.office.queue.delete(message)
         self.office.drain()
+
+    def listed(self, *serials: int, lasts: timedelta) -> None:
+        """The CA issues its next list, with these certificates besides."""
+        now, number = self.office.now, (self.revoked.number or 0) + 1
+        self.serials |= {*serials}
+        listed = crl(self.office.issuing, sorted(self.serials), number=number, this_update=now, next_update=now + lasts)
+        self.revoked = RevocationList.parse(listed)
 
     def reconcile(self) -> Reconciliation:
         """One run, what the agent answers to it, and all events that come of it."""
@@ -170,10 +179,7 @@ def test_one_reconciliation_puts_everything_right_and_touches_nobody_else(compan
         expected[name] = Values.of([*expected[name].user_certificate, foreign])
         tenant.add(replace(_recipient(company, name), values=expected[name]))
     # 4 Expired, while nobody looked. 5 Revoked.
-    serials = [Certificate.parse(company.people[name].der).serial for name in revoked]
-    company.revoked = RevocationList.parse(
-        crl(office.issuing, serials, number=2, this_update=office.now - DAY, next_update=NOW + 60 * DAY)
-    )
+    company.listed(*(Certificate.parse(company.people[name].der).serial for name in revoked), lasts=40 * DAY)
     for name in (*expired, *gone, *revoked):
         expected[name] = Values()
 
@@ -199,6 +205,30 @@ def test_one_reconciliation_puts_everything_right_and_touches_nobody_else(compan
     assert tenant.written == []
     assert company.holds() == expected
     assert list(office.failures.all()) == []
+
+
+def test_a_new_list_costs_whom_it_names_and_an_old_one_nobody(company: Company) -> None:
+    """Two thousand people below one CA: its list becomes old, and nobody is due; another comes, and one is examined."""
+    office, tenant = company.office, company.tenant
+    office.pass_time(30 * DAY)
+    company.listed(lasts=10 * DAY)
+    company.reconcile()
+    tenant.written.clear()
+    office.pass_time(20 * DAY)
+
+    def hourly() -> tuple[int, int, int]:
+        run = company.reconciler.start(Kind.DUE, apply=True)
+        assert run is not None
+        assert run.phase is Phase.DONE
+        office.drain()
+        return run.counts.suspects, run.counts.examined, run.counts.losing
+
+    assert hourly() == (0, 0, 0)
+    name = list(company.people)[-1]
+    company.listed(Certificate.parse(company.people[name].der).serial, lasts=10 * DAY)
+    assert hourly() == (1, 1, 1)
+    assert (tenant.written, company.holds()[name]) == ([name], Values())
+    assert hourly() == (0, 0, 0)
 
 
 def _recipient(company: Company, name: str) -> Recipient:

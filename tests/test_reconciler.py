@@ -21,7 +21,7 @@ from sync.core.record import Record, Status
 from sync.core.revocation import Knowledge
 from sync.core.revocation_list import RevocationList
 from sync.core.revoked import Revoked
-from sync.core.run import Kind, Phase
+from sync.core.run import Kind, Phase, Run
 from sync.core.suspicion import Reason
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.reconciler import Limits
@@ -388,6 +388,106 @@ def test_a_list_that_names_a_published_certificate(office: Office) -> None:
     office.drain()
     assert (bool(office.held("alice")), office.held("bob")) == (True, Values())
     assert reconciler.reconcile(apply=True).counts.suspects == 0
+
+
+class TestLists:
+    """Hourly: a revocation list that is new, where doubt refuses what is not published yet."""
+
+    @pytest.fixture
+    def lists(self, office: Office) -> list[RevocationList]:
+        """What is at hand, to be changed. At first a list of each CA."""
+        lists = [
+            RevocationList.parse(crl(each, next_update=office.now + 9 * DAY)) for each in (office.issuing, office.root)
+        ]
+        policy = replace(PRIVATE_CA, revocation=Revocation.HARD)
+        office.change(
+            judging=lambda moment: Context(now=moment, trust=office.trust, policy=policy),
+            consult=lambda context, _: replace(context, revocation=Knowledge.of(lists)),
+        )
+        return lists
+
+    @staticmethod
+    def hourly(office: Office, lists: list[RevocationList], *, apply: bool = True) -> Run:
+        """A run to its end, and the events that come of it."""
+        reconciler = replace(office.reconciler, revoked=lambda: Revoked.of(lists, []))
+        run = reconciler.start(Kind.DUE, apply=apply)
+        assert run is not None
+        office.drain()
+        return run
+
+    @staticmethod
+    def next_list(office: Office, *names: str) -> RevocationList:
+        """The issuing CA's, with what these people hold."""
+        serials = [Certificate.parse(office.held(name).user_certificate[0]).serial for name in names]
+        return RevocationList.parse(
+            crl(office.issuing, serials, this_update=office.now, next_update=office.now + 9 * DAY)
+        )
+
+    def test_nobody_loses_anything_by_an_old_list(self, office: Office, lists: list[RevocationList]) -> None:
+        """No newer one can be had: nobody is due, and whoever is examined for another reason keeps what they have."""
+        self.hourly(office, lists)
+        office.pass_time(20 * DAY)
+        assert self.hourly(office, lists).counts.suspects == 0
+        office.change(withdraw_disabled=True)
+        found = office.reconciler.reconcile(apply=True)
+        assert (found.counts.suspects, found.differing) == (2, ())
+        assert all(office.held(name) for name in ("alice", "bob"))
+
+    def test_whoever_is_in_doubt_is_published_when_the_list_comes(
+        self, office: Office, lists: list[RevocationList]
+    ) -> None:
+        """By the next look, and nobody else is examined."""
+        office.pass_time(20 * DAY)
+        office.mailbox("newcomer")
+        office.process(person("newcomer", office.issue("newcomer")))
+        assert self.hourly(office, lists).counts.differing == 0
+        assert not office.held("newcomer")
+        lists[:] = [self.next_list(office), RevocationList.parse(crl(office.root, next_update=office.now + 9 * DAY))]
+        run = self.hourly(office, lists)
+        assert (run.counts.examined, run.counts.differing) == (1, 1)
+        assert office.held("newcomer")
+        assert self.hourly(office, lists).counts.examined == 0
+
+    def test_what_is_released_is_published_again(self, office: Office, lists: list[RevocationList]) -> None:
+        """A certificate on hold: listed, then not any more."""
+        held = office.held("bob")
+        self.hourly(office, lists)
+        lists[0] = self.next_list(office, "bob")
+        assert (self.hourly(office, lists).counts.losing, office.held("bob")) == (1, Values())
+        assert self.hourly(office, lists).counts.examined == 0
+        office.pass_time(DAY)
+        lists[0] = self.next_list(office)
+        assert self.hourly(office, lists).counts.examined == 1
+        assert office.held("bob") == held
+
+    def test_a_list_that_was_seen_by_a_dry_run_only_is_new(self, office: Office, lists: list[RevocationList]) -> None:
+        """It had nobody withdrawn. To another dry run it is not."""
+        lists[0] = self.next_list(office, "bob")
+        found = [self.hourly(office, lists, apply=apply).counts.differing for apply in (False, False, True)]
+        assert found == [1, 0, 1]
+
+    def test_whoever_is_due_is_examined_once(self, office: Office, lists: list[RevocationList]) -> None:
+        """Also when the list names them besides."""
+        office.process(person("bob", office.issue("bob", not_after=office.now + 3 * DAY)))
+        lists[0] = self.next_list(office, "alice", "bob")
+        office.pass_time(5 * DAY)
+        run = self.hourly(office, lists)
+        assert (run.counts.suspects, run.counts.examined, run.counts.losing) == (2, 2, 2)
+
+    def test_a_list_that_names_many_is_asked_about_until_it_was_approved(
+        self, office: Office, lists: list[RevocationList]
+    ) -> None:
+        """A guarded run sends nothing, so what it saw stays new."""
+        for number in range(40):
+            office.mailbox(f"person{number}")
+            office.process(person(f"person{number}", office.issue(f"person{number}", key="ec256")))
+        lists[0] = self.next_list(office, *(f"person{number}" for number in range(40)))
+        runs = [self.hourly(office, lists) for _ in range(2)]
+        assert [(each.phase, each.counts.losing) for each in runs] == [(Phase.GUARDED, 40)] * 2
+        reconciler = replace(office.reconciler, revoked=lambda: Revoked.of(lists, []))
+        assert reconciler.reconcile(apply=True, approve=runs[0].id).applied
+        office.drain()
+        assert not any(office.held(f"person{number}") for number in range(40))
 
 
 def test_a_few_who_cannot_be_read_are_no_trouble_and_many_in_a_row_are() -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from sync.core.findings import Finding
 from sync.core.judgement import Context, Verdict, judge
-from sync.core.moments import next_change
+from sync.core.moments import awaited, next_change
 from sync.core.person import Attribute, Person, Values, fingerprint
 from sync.core.plan import NOTHING, Managed, Plan, plan, plan_back
 from sync.core.recipient import Owner, Recipient
@@ -23,7 +23,8 @@ class Decision:
 
     `policy` is the pack by which it was judged, with its date; `findings` are about the person as a whole. At
     `next_change` (UTC) time alone may make it another decision. `marks` name what is published (core.revoked),
-    `expiries` are the days (UTC) until which each of these is valid.
+    `expiries` are the days (UTC) until which each of these is valid. `awaits` is what revocation lists
+    may bring (core.moments).
     """
 
     owner: Owner
@@ -35,6 +36,7 @@ class Decision:
     next_change: datetime | None = None
     marks: tuple[str, ...] = ()
     expiries: tuple[date, ...] = ()
+    awaits: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -95,6 +97,7 @@ def decide(
         next_change=None if withdraw else next_change(selection.verdicts, here),
         marks=tuple(published),
         expiries=tuple(published.values()),
+        awaits=() if withdraw else awaited(selection.verdicts),
     )
 
 

@@ -48,6 +48,7 @@ class Digest:
     basis: str | None = None
     certificates: tuple[str, ...] = ()
     expiries: tuple[date, ...] = ()
+    awaits: tuple[str, ...] = ()
     source: str | None = None
 
 
@@ -67,6 +68,7 @@ def digest(record: Record) -> Digest:
         basis=record.basis,
         certificates=record.certificates,
         expiries=record.expiries,
+        awaits=record.awaits,
         source=record.source,
     )
 

@@ -11,7 +11,7 @@ from sync.core.der import SEQUENCE, content, wrap
 
 def same_name(one: bytes, other: bytes) -> bool:
     """Compare two names in DER: string types, case and runs of blanks do not matter. What cannot be read is itself."""
-    return one == other or _spelling(one) == _spelling(other)
+    return one == other or spelling(one) == spelling(other)
 
 
 def below(name: bytes, relative: bytes) -> bytes:
@@ -20,8 +20,9 @@ def below(name: bytes, relative: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1_024)
-def _spelling(name: bytes) -> str | bytes:
-    """One form for all spellings; names of CAs are few and come again and again."""
+def spelling(name: bytes) -> str | bytes:
+    """One form for all spellings of a name in DER; what cannot be read is itself."""
+    # Kept: names of CAs are few and come again and again.
     try:
         spelt: str = x509.Name.load(name, strict=True).hashable
     except (ValueError, TypeError):

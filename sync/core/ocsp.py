@@ -43,6 +43,14 @@ def lasts_until(response: bytes, asked: datetime) -> datetime | None:
     return min(ends, default=None)
 
 
+def counts_until(response: bytes) -> datetime | None:
+    """When the first answer of a response ceases to count (UTC); None where it cannot be read."""
+    try:
+        return min((_end(each) for each in _load(response).responses), default=None)
+    except ValueError:
+        return None
+
+
 def spans(response: bytes) -> list[tuple[datetime, datetime]]:
     """From when until when (UTC) each answer of a response counts, and each certificate that came with it; none where
     it cannot be read."""

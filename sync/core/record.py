@@ -96,7 +96,7 @@ class Record:
     Of the last event: `state_hash` is its person's, `names` their addresses and UPN, folded, `deleted` whether they
     have left, `source` the agent that told it. Of the last decision: `desired` is how the recipient should look
     (core.recipient.appearance), `certificates` are the marks of what is published of theirs (core.revoked),
-    `expiries` the days until which each of these is valid,
+    `expiries` the days until which each of these is valid, `awaits` what revocation lists may bring (core.moments),
     `next_change` is when time alone may make it another one (UTC), `basis` what it was judged on. See core.digest.
     """
 
@@ -116,6 +116,7 @@ class Record:
     basis: str | None = None
     certificates: tuple[str, ...] = ()
     expiries: tuple[date, ...] = ()
+    awaits: tuple[str, ...] = ()
     source: str | None = None
     version: str | None = None
 

@@ -35,12 +35,14 @@ class Knowledge:
 
     `lists` are revocation lists by the DER of their issuer's name; `answers` OCSP responses by the fingerprint of the
     certificate that was asked for; `troubles` say, by the DER of a CA's name, what could not be had and why (under an
-    empty name: what belongs to no CA).
+    empty name: what belongs to no CA). `responders` are the names of the CAs (DER) of whose certificates a responder is
+    asked.
     """
 
     lists: Mapping[bytes, tuple[RevocationList, ...]] = field(default_factory=lambda: MappingProxyType({}))
     answers: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     troubles: Mapping[bytes, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    responders: frozenset[bytes] = frozenset()
 
     @classmethod
     def of(
@@ -48,6 +50,7 @@ class Knowledge:
         lists: Iterable[RevocationList] = (),
         answers: Mapping[str, bytes] | None = None,
         troubles: Mapping[bytes, tuple[str, ...]] | None = None,
+        responders: Iterable[bytes] = (),
     ) -> Knowledge:
         """Sort lists by their issuers, the newest first."""
         by_issuer: dict[bytes, tuple[RevocationList, ...]] = {}
@@ -57,6 +60,7 @@ class Knowledge:
             lists=MappingProxyType(by_issuer),
             answers=MappingProxyType(dict(answers or {})),
             troubles=MappingProxyType(dict(troubles or {})),
+            responders=frozenset(responders),
         )
 
     def lists_of(self, name: bytes) -> tuple[RevocationList, ...]:

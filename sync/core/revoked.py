@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sync.core.certificate import Certificate
+from sync.core.names import spelling
 from sync.core.revocation_list import RevocationList
 
 _ISSUER = 16
@@ -20,6 +21,11 @@ def mark(certificate: Certificate) -> str:
 def mark_of_issuer(mark_: str) -> str:
     """The issuer's part of a certificate's mark."""
     return mark_[:_ISSUER]
+
+
+def of_authority(mark_: str) -> bool:
+    """Whether it is the mark of a CA as an issuer, and not of a certificate."""
+    return len(mark_) == _ISSUER
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,15 @@ class Revoked:
             found = cls(by_issuer, found.authorities | {issuer_mark(each.subject) for each in below})
         return found
 
+    @property
+    def editions(self) -> tuple[str, ...]:
+        """Each CA's mark and, after a colon, a mark of the lists of it at hand: another one when any of them is."""
+        return tuple(f"{issuer}:{_edition(lists)}" for issuer, lists in sorted(self.lists.items()))
+
+    def renewed(self, before: Iterable[str]) -> frozenset[str]:
+        """The marks of the CAs whose lists are not those `before` (editions), a first or a last one included."""
+        return frozenset(edition.partition(":")[0] for edition in {*self.editions} ^ {*before})
+
     def names(self, marks: Sequence[str]) -> bool:
         """Whether a list names one of these certificates, or its CA has fallen."""
         for each in marks:
@@ -56,5 +71,11 @@ NOTHING_REVOKED = Revoked({}, frozenset())
 
 
 def issuer_mark(name: bytes) -> str:
-    """An issuer's encoded name in short."""
-    return hashlib.sha256(name).hexdigest()[:_ISSUER]
+    """An issuer's name (DER) in short, the same however it is spelt: a list may spell it unlike the certificates."""
+    spelt = spelling(name)
+    return hashlib.sha256(spelt.encode("utf-8") if isinstance(spelt, str) else spelt).hexdigest()[:_ISSUER]
+
+
+def _edition(lists: Iterable[RevocationList]) -> str:
+    seals = sorted(each.seal.value for each in lists)
+    return hashlib.sha256(b"".join(hashlib.sha256(seal).digest() for seal in seals)).hexdigest()[:_ISSUER]

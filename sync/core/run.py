@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a run stands; the first six are at work, in this order, each run in those of its kind."""
+    """Where a run stands; the first seven are at work, in this order, each run in those of its kind."""
 
     READ = "read"
     """The recipients are read, page by page."""
@@ -18,6 +18,8 @@ class Phase(StrEnum):
     """Whoever is in scope is looked for."""
     DUE = "due"
     """Whoever time has changed is looked for."""
+    LISTS = "lists"
+    """Whoever a revocation list names that is new is looked for, or waits for it."""
     EXAMINE = "examine"
     """Whoever is suspect is examined as the processor would, against the recipient as it is now."""
     SEND = "send"
@@ -104,7 +106,8 @@ class Run:
     nothing of it by `alive_until` (UTC) may take it for dead; while `working`, a piece of it is being done.
 
     `approves` is the guarded run whose losses this one may do. `restarts` is how often the recipients were read again
-    from the beginning, `troubles` how many pieces failed in a row; `notes` say what could not be seen.
+    from the beginning, `troubles` how many pieces failed in a row; `notes` say what could not be seen. `editions` are
+    the revocation lists that everybody was held against (core.revoked).
     """
 
     id: str
@@ -124,6 +127,7 @@ class Run:
     counts: Counts = Counts()
     asks: Asks = Asks.EACH
     notes: tuple[str, ...] = ()
+    editions: tuple[str, ...] = ()
     ended: datetime | None = None
 
     def enters(self, phase: Phase) -> Run:

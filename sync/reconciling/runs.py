@@ -88,6 +88,14 @@ class Runs:
                 return None
         return None
 
+    def seen(self, *, to_apply: bool) -> tuple[str, ...]:
+        """The revocation lists (core.revoked) that everybody was held against last, in a run that did what came of it;
+        for a run that is not `to_apply` anything, in any."""
+        for run, _ in zip(self.past(), range(_LOOKED_AT), strict=False):
+            if run.phase is Phase.DONE and run.kind is not Kind.SCOPE and (run.apply or not to_apply):
+                return run.editions
+        return ()
+
     def find(self, run_id: str) -> Run | None:
         """The run that is over and has this id."""
         blob = self.blobs.get(f"{_ROOT}{run_id}.json") if run_id.isalnum() else None

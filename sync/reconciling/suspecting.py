@@ -1,4 +1,4 @@
-"""Phases `compare`, `sift` and `due`: who is to be examined, and whom the agent is to be asked for.
+"""Phases `compare`, `sift`, `due` and `lists`: who is to be examined, and whom the agent is to be asked for.
 
 Nobody's record is read where the digest says enough. The blocks hold one partition each (core.digest), so that whoever
 does a partition twice writes the same block twice.
@@ -40,7 +40,10 @@ class Suspecting:
 
     def compare(self, run: Run, enough: Callable[[], bool]) -> Run:
         """Compare one partition after the other until `enough`. Raises what Ledger and BlobStore raise."""
-        look = Look(now=self.now(), basis=self.basis(), mirror=self._mirror(run), revoked=self.revoked().names)
+        revoked, renewed, run = self._lists(run)
+        look = Look(
+            now=self.now(), basis=self.basis(), mirror=self._mirror(run), revoked=revoked.names, renewed=renewed
+        )
         opened = self.censuses.open()
         for note in opened.notes:
             run = run.noting(note)
@@ -98,9 +101,37 @@ class Suspecting:
                 self._keep(run, f"{run.blocks:06}", suspects)
                 run = replace(run.counted(suspects=len(anchors)), blocks=run.blocks + 1, place=anchors[-1])
             if len(anchors) < _PAGE:
-                return replace(run, blocks=0).enters(Phase.EXAMINE)
+                return replace(run, blocks=0).enters(Phase.LISTS)
             if enough():
                 return run
+
+    def lists(self, run: Run, enough: Callable[[], bool]) -> Run:
+        """Look for whoever a revocation list names, where one is at hand that no run before has seen.
+
+        Raises what Ledger and BlobStore raise.
+        """
+        revoked, renewed, run = self._lists(run)
+        if not renewed:
+            return run.enters(Phase.EXAMINE)
+        look = Look(now=run.began, basis="", mirror=None, revoked=revoked.names, renewed=renewed)
+
+        def partition(run: Run, number: int) -> Run:
+            named = [each for each in self._digests(number) if look.by_lists(each)]
+            # Whoever is due was found before.
+            anchors = [each.anchor for each in named if each.next_change is None or each.next_change > run.began]
+            suspects: list[dict[str, object]] = [{"anchor": each, "reasons": [Reason.REVOCATION]} for each in anchors]
+            self._keep(run, f"lists-{number:02x}", suspects)
+            return run.counted(suspects=len(suspects))
+
+        return self._partitions(run, enough, partition)
+
+    def _lists(self, run: Run) -> tuple[Revoked, frozenset[str], Run]:
+        """What the lists name, whose lists are new since a run held everybody against them, and the run, which
+        remembers those of its beginning: one that is new in its midst is new to the next run."""
+        revoked = self.revoked()
+        if not run.place:
+            run = replace(run, editions=revoked.editions)
+        return revoked, revoked.renewed(self.runs.seen(to_apply=run.apply)), run
 
     def _partitions(self, run: Run, enough: Callable[[], bool], partition: Callable[[Run, int], Run]) -> Run:
         first = int(run.place or "0", 16)

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from sync.core.certificate import Certificate
+from sync.core.codes import Code
 from sync.core.context import Context
 from sync.core.decision import decide
 from sync.core.findings import Level
 from sync.core.judgement import judge
-from sync.core.moments import next_change
+from sync.core.moments import awaited, next_change
 from sync.core.path import TrustStore
 from sync.core.person import Attribute, Values
 from sync.core.plan import Managed
@@ -21,6 +23,7 @@ from sync.core.policy import Revocation
 from sync.core.recipient import Recipient, RecipientKind
 from sync.core.revocation import Knowledge
 from sync.core.revocation_list import RevocationList
+from sync.core.revoked import issuer_mark, mark
 from sync.core.selection import select, spared
 from tests.core.company import ALICE, Company
 from tests.mill import DAY, NOW, Issued
@@ -46,10 +49,16 @@ def moments(context: Context, *certificates: Issued, until: datetime = NOW + 500
 
 
 def told(context: Context, *certificates: Issued) -> Any:
-    """What a judgement comes to: accepted or not, the warnings, what is published."""
+    """What a judgement comes to: accepted or not, the warnings, what is published. That a list has become old, which
+    withdraws nobody, is none of it."""
     verdicts = [spared(judge(Attribute.USER_CERTIFICATE, c.der, context), context.published) for c in certificates]
     selection = select(verdicts, context)
-    warned = [[f.code for f in each.findings if f.level is Level.WARN] for each in selection.verdicts if each.accepted]
+    doubt = {Code.CRL_STALE, Code.REVOCATION_UNKNOWN}
+    warned = [
+        [each.code for each in verdict.findings if each.level is Level.WARN and each.code not in doubt]
+        for verdict in selection.verdicts
+        if verdict.accepted
+    ]
     return [each.accepted for each in selection.verdicts], warned, selection.published
 
 
@@ -85,27 +94,66 @@ def test_a_ca_that_is_waited_for_is_told() -> None:
     assert next(moments(context, leaf)) == NOW + 5 * DAY - SKEW
 
 
-def test_the_next_list_and_the_end_of_this_one_are_told() -> None:
-    """The next one may revoke; after the tolerance, or the grace, this one counts no longer."""
-    lists = [RevocationList.parse(each) for each in (crl(ISSUING), crl(ROOT, next_update=NOW + 90 * DAY))]
-    context = replace(COMPANY.context(revocation=Revocation.HARD, crl_grace=DAY), revocation=Knowledge.of(lists))
-    due = NOW + 6 * DAY
-    found = list(moments(context, PLAIN, until=NOW + 8 * DAY))
-    assert [moment for moment in found if moment != due + SECOND] == [
-        due,
-        due + SKEW + SECOND,
-        due + DAY + SECOND,
-    ]
-    off = replace(context, policy=replace(context.policy, revocation=Revocation.OFF))
-    assert list(moments(off, PLAIN, until=NOW + 8 * DAY)) == []
+def with_lists(*lists: bytes) -> Context:
+    """Doubt refuses."""
+    context = COMPANY.context(revocation=Revocation.HARD)
+    return replace(context, revocation=Knowledge.of(map(RevocationList.parse, lists)))
 
 
-def test_a_list_that_does_not_count_yet_is_told() -> None:
-    """From the clocks' tolerance before its time on it does, and may revoke."""
-    lists = [crl(ISSUING, this_update=NOW + DAY), crl(ROOT, next_update=NOW + 90 * DAY)]
-    knowledge = Knowledge.of(map(RevocationList.parse, lists))
-    context = replace(COMPANY.context(revocation=Revocation.HARD), revocation=knowledge)
+def test_the_next_update_of_a_list_is_nobodys_moment() -> None:
+    """Of a company below one CA everybody would be looked at on that day; whom the next list names is found by it."""
+    context = with_lists(crl(ISSUING), crl(ROOT))
+    assert list(moments(context, PLAIN, until=NOW + 60 * DAY)) == []
+    assert told(context, PLAIN)[0] == [True]
+
+
+def test_a_list_that_does_not_count_yet_is_told_to_whom_it_names() -> None:
+    """From the clocks' tolerance before its time on it revokes; nobody else has to be looked at."""
+    named = ISSUING.issue(ALICE, key="ec256", not_before=NOW - 9 * DAY, not_after=NOW + 300 * DAY)
+    coming = crl(ISSUING, [Certificate.parse(named.der).serial], number=2, this_update=NOW + DAY)
+    context = with_lists(crl(ISSUING), coming, crl(ROOT))
+    assert list(moments(context, named, until=NOW + 60 * DAY)) == [NOW + DAY - SKEW]
+    assert list(moments(context, PLAIN, until=NOW + 60 * DAY)) == []
+
+
+def test_a_list_that_does_not_count_yet_is_told_to_whom_waits_for_it() -> None:
+    """Nothing else is against the certificate."""
+    context = with_lists(crl(ISSUING, this_update=NOW + DAY), crl(ROOT))
+    assert told(context, PLAIN)[0] == [False]
     assert next(moments(context, PLAIN)) == NOW + DAY - SKEW
+
+
+def awaited_by(context: Context, *certificates: Issued) -> tuple[str, ...]:
+    return awaited([spared(judge(Attribute.USER_CERTIFICATE, c.der, context), context.published) for c in certificates])
+
+
+def test_whoever_revocation_alone_refuses_waits_for_a_list() -> None:
+    """One in doubt for the next of any CA on the path, one that was revoked for one that names it no more."""
+    leaf = Certificate.parse(PLAIN.der)
+    marks = tuple(sorted(issuer_mark(Certificate.parse(each.der).subject) for each in (ISSUING, ROOT)))
+    assert awaited_by(with_lists(), PLAIN) == awaited_by(with_lists(crl(ISSUING)), PLAIN) == marks
+    assert awaited_by(with_lists(crl(ISSUING, [leaf.serial]), crl(ROOT)), PLAIN) == (mark(leaf),)
+    assert awaited_by(with_lists(crl(ISSUING, [leaf.serial])), PLAIN) == (mark(leaf),)
+
+
+def test_whoever_is_accepted_or_refused_for_another_reason_waits_for_no_list() -> None:
+    """No list would change that."""
+    expired = ISSUING.issue(ALICE, key="ec256", not_after=NOW - 3 * DAY)
+    known = with_lists(crl(ISSUING), crl(ROOT))
+    published = replace(with_lists(), published=frozenset({PLAIN.fingerprint}))
+    assert awaited_by(known, PLAIN) == awaited_by(known, expired) == awaited_by(published, PLAIN) == ()
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_responder_that_gives_nothing_that_counts_is_asked_again(answered: bool) -> None:
+    """A day later, whoever is published too: no list would tell of them."""
+    old = ocsp_response(PLAIN, ISSUING, this_update=NOW - 9 * DAY, next_update=NOW - 2 * DAY)
+    responders = {Certificate.parse(ISSUING.der).subject}
+    answers = {PLAIN.fingerprint: old} if answered else {}
+    knowledge = Knowledge.of([RevocationList.parse(crl(ROOT))], answers, responders=responders)
+    context = replace(COMPANY.context(revocation=Revocation.SOFT), revocation=knowledge)
+    assert next(moments(context, PLAIN)) == NOW + DAY
+    assert list(moments(replace(context, revocation=Knowledge.of()), PLAIN, until=NOW + 60 * DAY)) == []
 
 
 @pytest.mark.parametrize("next_update", [NOW + 2 * DAY, None])
@@ -152,7 +200,7 @@ def test_no_change_is_missed() -> None:
             max_per_address=2,
         ),
         revocation=Knowledge.of(map(RevocationList.parse, lists)),
-        published=frozenset({ending.fingerprint, below.fingerprint}),
+        published=frozenset(each.fingerprint for each in certificates),
     )
     at, seen = NOW, []
     for moment in moments(context, *certificates, until=NOW + 400 * DAY):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from cryptography import x509
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 
 from sync.core.certificate import Certificate
 from sync.core.revocation_list import RevocationList
-from sync.core.revoked import Revoked, mark
-from tests.mill import Issued, Mill
+from sync.core.revoked import Revoked, issuer_mark, mark
+from tests.mill import Authority, Issued, Mill
 from tests.mill.revocation import crl
 
 
 def read(issued: Issued) -> Certificate:
     return Certificate.parse(issued.der)
+
+
+def read_ca(authority: Authority) -> Certificate:
+    return Certificate.parse(authority.der)
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +55,27 @@ def test_a_strange_serial_number_is_named_too(mill: Mill) -> None:
     root = mill.root("Root", key="ec256")
     strange = root.issue("alice@corp.example", key="ec256", serial=-5)
     assert int(mark(read(strange))[16:], 16) == -5
+
+
+def test_a_new_edition_is_told_by_its_ca_and_no_other(mill: Mill) -> None:
+    """A first one, another one, one that is there no more; the same ones in another order are the same."""
+    one, other = mill.root("One", key="ec256"), mill.root("Other", key="ec256")
+    first, second, others = (RevocationList.parse(crl(ca, number=n)) for ca, n in ((one, 1), (one, 2), (other, 1)))
+    mark_of_one, mark_of_other = (issuer_mark(read_ca(each).subject) for each in (one, other))
+    both = Revoked.of([first, others], [])
+    assert both.renewed(Revoked.of([others, first], []).editions) == frozenset()
+    assert both.renewed(Revoked.of([second, others], []).editions) == {mark_of_one}
+    assert both.renewed(Revoked.of([first], []).editions) == {mark_of_other}
+    assert Revoked.of([first], []).renewed(both.editions) == {mark_of_other}
+    assert both.renewed(()) == {mark_of_one, mark_of_other}
+
+
+def test_a_list_may_spell_the_name_of_its_ca_otherwise(mill: Mill) -> None:
+    """Names are the same whatever their case and string type (RFC 5280, 7.1): so are their marks."""
+    printable, utf8 = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text, _type=kind)]).public_bytes()
+        for text, kind in (("Example CA", _ASN1Type.PrintableString), ("EXAMPLE  ca", _ASN1Type.UTF8String))
+    )
+    assert printable != utf8
+    assert issuer_mark(printable) == issuer_mark(utf8)
+    assert issuer_mark(b"no name") != issuer_mark(b"another")
