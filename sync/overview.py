@@ -92,7 +92,7 @@ class Latency:
 class Overview:
     """`agents` are the heartbeats by source, `booked` is until when the tenant's turns of writing are booked, `failed`
     counts failures by reason, `run` is the reconciliation at work or the last one, `guarded` the one that waits for an
-    administrator, `issuers` names the CAs of the summary by their marks."""
+    administrator, `issuers` names the CAs of the summary by their marks, `docs` is where our pages can be read."""
 
     at: datetime
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -105,6 +105,7 @@ class Overview:
     latency: Latency | None = None
     summary: Summary | None = None
     issuers: Mapping[str, str] = field(default_factory=dict)
+    docs: str = ""
 
     @property
     def health(self) -> Health:
@@ -157,6 +158,7 @@ class Overview:
             and {"writes": self.latency.writes, "p50": self.latency.p50, "p99": self.latency.p99},
             "summary": json.loads(_SUMMARY.dump_json(self.summary)) if self.summary else None,
             "issuers": dict(self.issuers),
+            "docs": self.docs,
         }
 
     def issuer(self, mark: str) -> str:
@@ -176,6 +178,7 @@ class Overseer:
     issuers: Callable[[], Mapping[str, str]]
     now: Callable[[], datetime]
     pace: Pace | None = None
+    docs: str = ""
 
     def look(self, *, latency: bool = True) -> Overview:
         """How it stands now; without `latency`, which reads a day of the audit log. Raises what the ports raise."""
@@ -196,6 +199,7 @@ class Overseer:
             latency=self._latency(now) if latency else None,
             summary=_summary(blob.content) if blob else None,
             issuers=self.issuers(),
+            docs=self.docs,
         )
 
     def count(self, progress: Callable[[int], None] | None = None) -> Summary:

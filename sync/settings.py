@@ -256,6 +256,10 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         "tagged-integers", "tagged-base64", "element-integers", "element-base64", "base64", "integers"
     ] = Field("tagged-integers", description="how bytes are sent; probe names it")
     write_clearing: Literal["null", "empty"] = Field("null", description="how an attribute is cleared; probe names it")
+    docs_url: _HttpsUrl | None = Field(
+        None,
+        description="where the pages of docs/ can be read, as `https://wiki.example/docs/`; the console links there",
+    )
     login_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's login host (a lab's)")
     exchange_url: _HttpsUrl | None = Field(None, description="instead of the national cloud's Exchange host (a lab's)")
 

@@ -156,6 +156,7 @@ def running(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "SMIME_SYNC_LOGIN_URL": tenant.url,
             "SMIME_SYNC_EXCHANGE_URL": tenant.url,
             "SMIME_SYNC_CA_FILE": tenant.ca_file,
+            "SMIME_SYNC_DOCS_URL": "https://wiki.example/docs/",
             "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
             "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
         }
@@ -336,6 +337,7 @@ class TestOthers:
         assert told["summary"]["covered"] >= 1
         assert told["latency"]["writes"] >= 1
         assert told["queue"]["messages"] == 0
+        assert told["docs"] == "https://wiki.example/docs/"
 
     def test_health_says_little(self, cloud: Cloud) -> None:
         """And asks nobody."""

@@ -252,6 +252,7 @@ LEFT_TO_DEFAULTS = {
     "assertion_file": "for workload identity outside Azure",
     "client_certificate": "for an application without a managed identity",
     "client_secret": "the template has no secret",
+    "docs_url": "set by hand where a company keeps the pages",
     "exchange_url": "a lab's",
     "login_url": "a lab's",
     "otlp_url": "for another collector; the template sends to Application Insights",

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -201,7 +201,9 @@ def cloud_from(config: settings.CloudSettings) -> App:
         revoked=revocation.revoked if revocation else lambda: NOTHING_REVOKED,
         piece=timedelta(seconds=config.run_piece_seconds),
     )
-    return App(**_use_cases(processor, reconciler, ledger, failures, queue, now, losses, kept, opening))
+    cases = _use_cases(processor, reconciler, ledger, failures, queue, now, losses, kept, opening)
+    cases["overseer"] = replace(cases["overseer"], docs=config.docs_url or "")
+    return App(**cases)
 
 
 def embedded(
