@@ -17,6 +17,13 @@ param exchangeTenantId string
 @description('The national cloud of that tenant.')
 param exchangeCloud string = 'worldwide'
 
+@allowed(['managed-identity', 'certificate', 'secret'])
+@description('How the function shows Exchange Online who it is. The last two ask for an app registration and make a Key Vault.')
+param exchangeCredential string = 'managed-identity'
+
+@description('Application (client) id of that app registration; empty with the managed identity.')
+param exchangeClientId string = ''
+
 @description('Object id of the identity of the agent beside Active Directory; empty: grant its rights later.')
 param agentPrincipalId string = ''
 
@@ -102,6 +109,19 @@ module storage 'modules/storage.bicep' = {
   }
 }
 
+module vault 'modules/vault.bicep' = if (exchangeCredential != 'managed-identity') {
+  name: 'vault'
+  scope: group
+  params: {
+    name: '${abbreviations.keyVaultVaults}${token}'
+    location: location
+    tags: tags
+    functionPrincipalId: identity.outputs.principalId
+    endpointSubnetId: privateNetwork ? network!.outputs.endpointSubnetId : ''
+    networkId: privateNetwork ? network!.outputs.networkId : ''
+  }
+}
+
 module function 'modules/function.bicep' = {
   name: 'function'
   scope: group
@@ -119,6 +139,9 @@ module function 'modules/function.bicep' = {
     maximumInstances: maximumInstances
     exchangeTenantId: exchangeTenantId
     exchangeCloud: exchangeCloud
+    exchangeCredential: exchangeCredential
+    exchangeClientId: exchangeClientId
+    exchangeReference: exchangeCredential == 'managed-identity' ? '' : vault!.outputs.reference
     mode: mode
     policy: policy
     revocation: revocation
@@ -142,5 +165,6 @@ output AZURE_RESOURCE_GROUP string = group.name
 output SMIME_SYNC_FUNCTION_NAME string = function.outputs.name
 output SMIME_SYNC_FUNCTION_PRINCIPAL_ID string = identity.outputs.principalId
 output SMIME_SYNC_FUNCTION_CLIENT_ID string = identity.outputs.clientId
+output SMIME_SYNC_VAULT_NAME string = exchangeCredential == 'managed-identity' ? '' : vault!.outputs.name
 output SMIME_SYNC_STORAGE__queueServiceUri string = storage.outputs.queueEndpoint
 output SMIME_SYNC_STORAGE__blobServiceUri string = storage.outputs.blobEndpoint

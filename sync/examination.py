@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync import heartbeat
 from sync.agent import Agent
 from sync.errors import SyncError
+from sync.own_certificate import Expiry
 from sync.ports import BlobStore, ClaimStore, Directory, Lease
 
 SKEW = timedelta(minutes=5)
@@ -31,10 +32,12 @@ def examine(
     signing: Callable[[], str | None],
     queue: Callable[[], object],
     work: BlobStore,
+    certificates: Sequence[Expiry] = (),
 ) -> Iterator[Line]:
     """Nothing is sent. The lease is not taken: that would put the active agent out of work when this one is gone.
 
-    `signing` gives the key's id, `queue` asks the queue how long it is, `work` holds heartbeat and census.
+    `signing` gives the key's id, `queue` asks the queue how long it is, `work` holds heartbeat and census,
+    `certificates` are the agent's own.
     """
     directory = agent.directory
     yield _try("state", lambda: f"next event {agent.state.next_watermark()}")
@@ -42,6 +45,7 @@ def examine(
     yield _try("DirSync and read", lambda: _reads(directory))
     yield _try("notification", lambda: "registered" if directory.wait(timedelta(0)) else "registered before")
     yield _clock(agent.now, directory.clock)
+    yield from (_good(each, agent.now()) for each in certificates)
     yield _try("queue", lambda: f"{queue()} messages wait (about)")
     key = _try("signing key", lambda: signing() or "")
     yield key if key.said or not key.ok else Line(part="signing key", ok=None, said="not set: events go unsigned")
@@ -59,6 +63,12 @@ def _try(part: str, look: Callable[[], str]) -> Line:
         return Line(part=part, ok=True, said=look())
     except SyncError as error:
         return Line(part=part, ok=False, said=f"{error.code}: {error.message}", hint=error.hint)
+
+
+def _good(certificate: Expiry, now: datetime) -> Line:
+    ok = certificate.at - now >= certificate.notice
+    said = f"good until {certificate.at:%Y-%m-%d %H:%M} UTC"
+    return Line(part=certificate.name, ok=ok, said=said, hint="" if ok else "Renew it: docs/upgrade.md, Our own keys.")
 
 
 def _reads(directory: Directory) -> str:

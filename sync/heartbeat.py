@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
+from sync.own_certificate import Expiry
 from sync.ports import Condition
 
 TYPE: Final = "smime-sync.heartbeat.v1"
@@ -22,7 +24,8 @@ ROOT: Final = "heartbeat/"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """One beat. `skew` is by how many seconds the agent's clock is ahead of the domain controller's; None when that was
-    not asked. `every` is when the next one is due: whoever listens knows by it what silence is."""
+    not asked. `every` is when the next one is due: whoever listens knows by it what silence is. `certificates` are the
+    agent's own, and until when they are good."""
 
     source: str
     at: datetime
@@ -30,6 +33,7 @@ class Heartbeat:
     condition: Condition
     every: timedelta
     skew: float | None = None
+    certificates: Sequence[Expiry] = ()
 
     def to_json(self) -> bytes:
         """As it is stored. Nothing in it is personal."""
@@ -51,6 +55,7 @@ class Heartbeat:
             "lastCensus": condition.notes.get("last-census") or None,
             "clockSkewSeconds": self.skew,
             "everySeconds": self.every.total_seconds(),
+            "certificates": {each.name: each.at.isoformat() for each in self.certificates},
         }
         return json.dumps(members, sort_keys=True).encode("utf-8")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from itertools import islice
 from typing import Any
@@ -22,6 +22,7 @@ from sync.core.record import Status
 from sync.core.run import Phase
 from sync.core.summary import OTHERS, Summary, summarise
 from sync.errors import ErrorCode, PermanentError
+from sync.own_certificate import URGENT, Expiry
 from sync.ports import AuditLog, Backlog, BlobStore, Failures, Ledger, Pace
 from sync.reconciling.runs import Runs, run_to_json
 
@@ -64,6 +65,7 @@ class Worry(StrEnum):
     GUARDED = "run-guarded"
     RUN_FAILED = "run-failed"
     NOT_COUNTED = "not-counted"
+    CERTIFICATE_EXPIRES = "certificate-expires"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,8 @@ class Latency:
 class Overview:
     """`agents` are the heartbeats by source, `booked` is until when the tenant's turns of writing are booked, `failed`
     counts failures by reason, `run` is the reconciliation at work or the last one, `guarded` the one that waits for an
-    administrator, `issuers` names the CAs of the summary by their marks, `docs` is where our pages can be read."""
+    administrator, `issuers` names the CAs of the summary by their marks, `docs` is where our pages can be read, `ends`
+    are the certificates that the app itself goes by, and when each is over."""
 
     at: datetime
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -106,6 +109,7 @@ class Overview:
     summary: Summary | None = None
     issuers: Mapping[str, str] = field(default_factory=dict)
     docs: str = ""
+    ends: Sequence[Expiry] = ()
 
     @property
     def health(self) -> Health:
@@ -120,14 +124,6 @@ class Overview:
     def _concerns(self) -> Iterator[Concern]:
         if not self.agents:
             yield _warning(Worry.AGENT_NEVER_HEARD, "no agent has been heard of")
-        for source, beat in self.agents.items():
-            age = self.at - _moment(beat)
-            if age > MISSED * _every(beat):
-                yield _critical(Worry.AGENT_SILENT, f"the agent of {source} is silent for {_span(age)}")
-            if beat.get("held"):
-                yield _warning(Worry.AGENT_HOLDS, f"the agent of {source} holds events back: see `agent status`")
-            if error := beat.get("lastError"):
-                yield _warning(Worry.AGENT_ERROR, f"the agent of {source} had an error: {error}")
         if self.oldest is not None and (age := self.at - self.oldest) > SLOW_AFTER:
             concern = _critical if age > STUCK_AFTER else _warning
             yield concern(Worry.QUEUE_SLOW, f"a message waits for {_span(age)} on the change queue")
@@ -142,6 +138,25 @@ class Overview:
             yield _warning(Worry.RUN_FAILED, told)
         if self.summary is None or self.at - self.summary.at > RECONCILED_WITHIN:
             yield _warning(Worry.NOT_COUNTED, "coverage was not counted for two days: does the timer run?")
+        yield from self._of_agents()
+        yield from self._of_certificates()
+
+    def _of_agents(self) -> Iterator[Concern]:
+        for source, beat in self.agents.items():
+            age = self.at - _moment(beat)
+            if age > MISSED * _every(beat):
+                yield _critical(Worry.AGENT_SILENT, f"the agent of {source} is silent for {_span(age)}")
+            if beat.get("held"):
+                yield _warning(Worry.AGENT_HOLDS, f"the agent of {source} holds events back: see `agent status`")
+            if error := beat.get("lastError"):
+                yield _warning(Worry.AGENT_ERROR, f"the agent of {source} had an error: {error}")
+
+    def _of_certificates(self) -> Iterator[Concern]:
+        agents = (each for source, beat in self.agents.items() for each in _ends(source, beat))
+        for each in (*self.ends, *agents):
+            if (left := each.at - self.at) < each.notice:
+                concern = _critical if left < URGENT else _warning
+                yield concern(Worry.CERTIFICATE_EXPIRES, f"{each.name} is good until {each.at:%Y-%m-%d %H:%M} UTC")
 
     def to_json(self) -> dict[str, object]:
         """For `--json`, monitoring and the console."""
@@ -159,6 +174,7 @@ class Overview:
             "summary": json.loads(_SUMMARY.dump_json(self.summary)) if self.summary else None,
             "issuers": dict(self.issuers),
             "docs": self.docs,
+            "certificates": {each.name: each.at.isoformat() for each in self.ends},
         }
 
     def issuer(self, mark: str) -> str:
@@ -168,7 +184,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overseer:
-    """`issuers` gives the names of CAs by their marks."""
+    """`issuers` gives the names of CAs by their marks, `ends` until when the app's own certificates are good."""
 
     ledger: Ledger
     failures: Failures
@@ -179,6 +195,7 @@ class Overseer:
     now: Callable[[], datetime]
     pace: Pace | None = None
     docs: str = ""
+    ends: Callable[[], Sequence[Expiry]] = tuple
 
     def look(self, *, latency: bool = True) -> Overview:
         """How it stands now; without `latency`, which reads a day of the audit log. Raises what the ports raise."""
@@ -200,6 +217,7 @@ class Overseer:
             summary=_summary(blob.content) if blob else None,
             issuers=self.issuers(),
             docs=self.docs,
+            ends=self.ends(),
         )
 
     def count(self, progress: Callable[[int], None] | None = None) -> Summary:
@@ -272,6 +290,16 @@ def _moment(beat: Mapping[str, Any]) -> datetime:
 def _every(beat: Mapping[str, Any]) -> timedelta:
     told = beat.get("everySeconds")
     return timedelta(seconds=told) if isinstance(told, int | float) and 0 < told <= _RAREST_BEAT else _USUAL_BEAT
+
+
+def _ends(source: str, beat: Mapping[str, Any]) -> Iterator[Expiry]:
+    """Of the agent's own certificates, as it told; an older agent tells none."""
+    told = beat.get("certificates") or {}
+    try:
+        for name, at in told.items():
+            yield Expiry(name=f"{name} of the agent of {source}", at=datetime.fromisoformat(at).astimezone(UTC))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise PermanentError(ErrorCode.LEDGER_MALFORMED, "a heartbeat does not say when certificates end") from error
 
 
 def _most(counts: Iterable[int]) -> str:

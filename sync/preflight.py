@@ -2,7 +2,7 @@
 
 1. Token. 2. Role: each cmdlet and parameter, on nobody's identity, so that nothing is written; and that it holds no
 more. 3. Scope: a write outside it is refused. 4. The tenant's own trust store (SST), which Outlook on the web goes by.
-5. The revocation lists of our CAs, from here.
+5. The revocation lists of our CAs, from here. 6. Our own certificates, and when they end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sync.core.list_scope import addresses_of
 from sync.core.person import Attribute
 from sync.core.revocation_list import MalformedListError, RevocationList
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.own_certificate import Expiry
 from sync.ports import Recipients
 
 APPLICATION_ROLE = "Exchange.ManageAsApp"
@@ -77,7 +78,7 @@ class Cmdlets(Protocol):
 class Preflight:
     """`anchors` and `intermediates` are our trust store; `lists` are revocation addresses by the CA's subject or
     SHA-256, beside those that our CAs' certificates name; `fetch` gets one. `outside` is a mailbox that the role
-    must not reach."""
+    must not reach. `certificates` are our own and the CAs', and when they end."""
 
     token: Callable[[], str]
     cmdlets: Cmdlets
@@ -88,6 +89,7 @@ class Preflight:
     now: Callable[[], datetime]
     lists: Mapping[str, Sequence[str]]
     outside: str | None = None
+    certificates: Sequence[Expiry] = ()
 
     def lines(self) -> Iterator[Line]:
         """Every check, each as soon as it is known. What one of them meets never keeps the others from being tried."""
@@ -106,6 +108,14 @@ class Preflight:
         # 5. Revocation lists.
         for authority in (*self.anchors, *self.intermediates):
             yield from self._revocation(authority)
+        # 6. Our own certificates.
+        yield from map(self._good, self.certificates)
+
+    def _good(self, certificate: Expiry) -> Line:
+        left, detail = certificate.at - self.now(), f"is good until {certificate.at:%Y-%m-%d %H:%M} UTC"
+        level = Level.FAIL if left < timedelta(0) else Level.WARN if left < certificate.notice else Level.OK
+        hint = "" if level is Level.OK else "Renew it: docs/upgrade.md, Our own keys."
+        return Line(check=certificate.name, level=level, detail=detail, hint=hint)
 
     def _token(self) -> Line:
         try:

@@ -7,7 +7,7 @@ a line in the log and no error.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +15,7 @@ from sync import census
 from sync.core.identity import Watermark
 from sync.errors import SyncError
 from sync.heartbeat import Heartbeat, name
+from sync.own_certificate import Expiry
 from sync.ports import AgentState, BlobStore
 
 LOOK: Final = timedelta(minutes=1)
@@ -30,7 +31,8 @@ logger = logging.getLogger("smime_sync.agent")
 
 
 class Reporting:
-    """`version` is this software's; `sign` makes a detached signature, None where events go unsigned too.
+    """`version` is this software's; `sign` makes a detached signature, None where events go unsigned too;
+    `certificates` looks until when the agent's own are good.
 
     `every` is the time between two censuses, `beat` that between two heartbeats.
     """
@@ -45,6 +47,7 @@ class Reporting:
         sign: census.Sign | None = None,
         every: timedelta = timedelta(hours=24),
         beat: timedelta = timedelta(minutes=1),
+        certificates: Callable[[], Sequence[Expiry]] = tuple,
     ) -> None:
         self._state = state
         self._blobs = blobs
@@ -53,6 +56,7 @@ class Reporting:
         self._sign = sign
         self._every = every
         self._beat_every = beat
+        self._certificates = certificates
         self._next_beat: datetime | None = None
         self._next_census: datetime | None = None
         self._steps: Generator[census.Part, None, census.Manifest] | None = None
@@ -75,6 +79,7 @@ class Reporting:
             condition=self._state.condition(),
             every=self._beat_every,
             skew=skew,
+            certificates=self._certificates(),
         )
         try:
             self._blobs.put(name(source), beat.to_json())

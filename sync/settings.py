@@ -205,6 +205,11 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
     )
     client_id: _Guid | None = Field(None, description="application id, or client id of a user-assigned identity")
     client_certificate: Path | None = Field(None, description="PEM file with certificate and private key")
+    client_certificate_value: SecretStr | None = Field(
+        None,
+        description="the certificate with its key itself, in the place of a file: PEM, or PKCS#12 in base64, as a Key "
+        "Vault reference gives them",
+    )
     assertion_file: Path | None = Field(None, description="workload identity: the file with the platform's token")
     client_secret: SecretStr | None = Field(None, description="application secret; prefer an identity")
     mode: Literal["report", "write"] = Field(
@@ -271,8 +276,16 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
         off = given.get("require_signed_events", "").lower() in {"false", "0", "no", "off", "n", "f"}
         if not off and "event_keys_file" not in given:
             yield f"{PREFIX}REQUIRE_SIGNED_EVENTS needs {PREFIX}EVENT_KEYS_FILE (or set it to false)"
+        for name, value in given.items():
+            if value.startswith("@Microsoft.KeyVault("):
+                # The platform hands on the reference itself when it cannot resolve it.
+                yield f"{PREFIX}{name.upper()} is a Key Vault reference that was not resolved: see the identity's role"
+        forms = {"client_certificate", "client_certificate_value"} & given.keys()
+        if given.get("credential") == "certificate" and len(forms) != 1:
+            one = f"{PREFIX}CLIENT_CERTIFICATE or {PREFIX}CLIENT_CERTIFICATE_VALUE"
+            yield f"{PREFIX}CREDENTIAL=certificate needs {one}, one of the two"
         needs = {
-            "certificate": ("client_id", "client_certificate"),
+            "certificate": ("client_id",),
             "workload-identity": ("client_id", "assertion_file"),
             "secret": ("client_id", "client_secret"),
         }

@@ -27,14 +27,14 @@ class Watcher:
     def watch(self) -> Health:
         """Look once, and say it. What cannot be read is a concern as well; nothing is raised for it."""
         try:
-            found = self.overseer.look(latency=False)
+            concerns = self.overseer.look(latency=False).concerns
         except SyncError as error:
             logger.error("concern worry=unreadable level=critical detail=%s: %s", error.code, _line(error.message))  # noqa: TRY400
             return Health.CRITICAL
-        for each in found.concerns:
+        for each in concerns:
             level, name = _LEVELS[each.health], each.health.name.lower()
             logger.log(level, "concern worry=%s level=%s detail=%s", each.worry, name, _line(each.text))
-        return found.health
+        return max((each.health for each in concerns), default=Health.OK)
 
 
 def _line(text: str) -> str:

@@ -20,6 +20,7 @@ from sync.core.identity import SourceAnchor
 from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError
 from sync.examination import examine
+from sync.own_certificate import Expiry
 from sync.ports import Page, Seen, nobody
 from sync.signature import Signer, Verifier
 from tests.office import person
@@ -132,6 +133,10 @@ def lines(directory: There) -> dict[str, tuple[bool | None, str]]:
         signing=lambda: "key",
         queue=lambda: 0,
         work=EmbeddedBlobs(Database(None, lambda: NOW)),
+        certificates=[
+            Expiry(name="a good certificate", at=NOW + timedelta(days=31)),
+            Expiry(name="an old certificate", at=NOW + timedelta(days=29)),
+        ],
     )
     return {line.part: (line.ok, line.hint) for line in checked}
 
@@ -145,6 +150,8 @@ def test_check_tells_each_part() -> None:
         "DirSync and read": True,
         "notification": True,
         "clock": True,
+        "a good certificate": True,
+        "an old certificate": False,
         "queue": True,
         "signing key": True,
         "heartbeat and census": True,

@@ -97,6 +97,16 @@ def broken_heartbeat(office: Office) -> None:
     look(office)
 
 
+def a_heartbeat_without_time(office: Office) -> None:
+    office.losses.blobs.put("heartbeat/corp.example.json", b"{}")
+    look(office)
+
+
+def a_certificate_near_its_end(office: Office) -> None:
+    beat(office, certificates={"the certificate": (office.now + timedelta(days=29)).isoformat()})
+    look(office)
+
+
 def a_waiting_message(office: Office) -> None:
     office.queue.send("waits")
     office.pass_time(16 * MINUTE)
@@ -169,6 +179,8 @@ TROUBLES: Sequence[tuple[str, Callable[[Office], None]]] = (
     ("agent-holds", events_held),
     ("agent-error", an_agent_in_trouble),
     ("unreadable", broken_heartbeat),
+    ("unreadable", a_heartbeat_without_time),
+    ("certificate", a_certificate_near_its_end),
     ("lag", a_waiting_message),
     ("lag", writes_far_behind),
     ("failed", a_failed_message),

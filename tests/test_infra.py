@@ -189,6 +189,45 @@ class TestRules:
             source = path.read_text("utf-8")
             assert not re.search(r"listKeys|listAccountSas|AccountKey|SharedAccess|@secure", source), path
 
+    def test_a_vault_is_made_only_for_a_secret_and_only_the_function_reads_it(self) -> None:
+        """By role, on this vault alone; nothing in it can be purged, and the template holds nothing to put into it."""
+        main = (INFRA / "main.bicep").read_text("utf-8")
+        assert "module vault 'modules/vault.bicep' = if (exchangeCredential != 'managed-identity') {" in main
+        assert "param exchangeCredential string = 'managed-identity'" in main
+        (vault,) = of_type("Microsoft.KeyVault/vaults")
+        assert vault["properties"]["enableRbacAuthorization"] == "true"
+        assert vault["properties"]["enablePurgeProtection"] == "true"
+        assert not of_type("Microsoft.KeyVault/vaults/secrets")
+        source = (INFRA / "modules" / "vault.bicep").read_text("utf-8")
+        assert re.findall(r"scope: (\w+)\n *properties: \{\n *principalId: (\w+)", source) == [
+            ("vault", "functionPrincipalId")
+        ]
+        assert "var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'" in source
+        (app,) = of_type("Microsoft.Web/sites")
+        assert app["properties"]["keyVaultReferenceIdentity"] == "identityId"
+
+    def test_a_private_network_leaves_no_door(self) -> None:
+        """Whatever holds our data, vault included, is closed to the internet, and has a private endpoint for each
+        service that the function speaks to, with the zone that resolves its name."""
+        for kind in ("Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"):
+            (found,) = of_type(kind)
+            assert found["properties"]["publicNetworkAccess"] == "private ? 'Disabled' : 'Enabled'"
+            assert found["properties"]["networkAcls"] == {
+                "bypass": "None",
+                "defaultAction": "private ? 'Deny' : 'Allow'",
+            }
+        asked = {
+            re.sub(r".*__|ServiceUri", "", name) for name in TestSettings().settings if name.endswith("ServiceUri")
+        }
+        storage = (INFRA / "modules" / "storage.bicep").read_text("utf-8")
+        (services,) = re.findall(r"^var services = \[(.*)\]$", storage, re.MULTILINE)
+        assert {each.strip(" '") for each in services.split(",")} == asked == {"blob", "queue", "table"}
+        for name, groups in (("storage", "services"), ("vault", "['vault']")):
+            source = (INFRA / "modules" / f"{name}.bicep").read_text("utf-8")
+            (call,) = re.findall(r"module \w+ 'endpoints.bicep' = if \(private\) \{.*?\n\}", source, re.DOTALL)
+            assert f"groups: {groups}" in call
+            assert "zones: [" in call
+
     def test_each_identity_has_just_these_roles_on_just_these_resources(self) -> None:
         """The whole list: a role more is a change of this test. Nobody gets Owner, Contributor or a role on a group."""
         storage = (INFRA / "modules" / "storage.bicep").read_text("utf-8")
@@ -210,7 +249,8 @@ class TestRules:
                 ("container[1]", "agentPrincipalId", "blobDataContributor"),
             ]
         )
-        assert len(of_type("Microsoft.Authorization/roleAssignments")) == len(granted) + 1  # and Application Insights
+        # And Application Insights, and the vault.
+        assert len(of_type("Microsoft.Authorization/roleAssignments")) == len(granted) + 2
 
     def test_of_what_instances_share_the_agent_has_two_folders(self) -> None:
         """The guard's answers and the runs lie there too: every action of the role is bound to census or heartbeat."""
@@ -250,8 +290,7 @@ LEFT_TO_DEFAULTS = {
     "audit_table": "the same",
     "audit_days": "set by hand where another retention is asked for",
     "assertion_file": "for workload identity outside Azure",
-    "client_certificate": "for an application without a managed identity",
-    "client_secret": "the template has no secret",
+    "client_certificate": "a file; the template's certificate lies in a Key Vault",
     "docs_url": "set by hand where a company keeps the pages",
     "exchange_url": "a lab's",
     "login_url": "a lab's",

@@ -23,7 +23,8 @@ from sync.core.revoked import mark
 from sync.core.run import Kind, Phase
 from sync.core.summary import OTHERS, WEEKS, summarise
 from sync.errors import ErrorCode, PermanentError
-from sync.overview import SUMMARY, Health
+from sync.overview import SUMMARY, Health, Worry
+from sync.own_certificate import Expiry
 from tests.mill import NOW
 from tests.office import Office, person
 
@@ -84,6 +85,38 @@ def test_an_agent_that_says_so_is_in_trouble(office: Office) -> None:
     told = concerns(office)
     assert [health for health, _ in told] == [Health.WARNING] * 2
     assert "directory-unavailable" in told[1][1]
+
+
+@pytest.mark.parametrize(
+    ("left", "health"),
+    [
+        (30 * DAY, None),
+        (30 * DAY - MINUTE, Health.WARNING),
+        (7 * DAY - MINUTE, Health.CRITICAL),
+        (-DAY, Health.CRITICAL),
+    ],
+)
+@pytest.mark.parametrize("whose", ["agent", "function"])
+def test_our_own_certificates_are_told_before_they_end(
+    office: Office, left: timedelta, health: Health | None, whose: str
+) -> None:
+    """The agent's by its heartbeat; a month before, and urgently a week before."""
+    ends: list[Expiry] = []
+    if whose == "agent":
+        beat(office, certificates={"the certificate": (office.now + left).isoformat()})
+    else:
+        ends.append(Expiry(name="the certificate", at=office.now + left))
+    found = replace(office.overseer, ends=lambda: ends).look()
+    told = [(each.worry, each.health) for each in found.concerns]
+    assert told == ([] if health is None else [(Worry.CERTIFICATE_EXPIRES, health)])
+    assert all(each.text.startswith("the certificate") for each in found.concerns)
+
+
+def test_a_ca_is_told_earlier(office: Office) -> None:
+    """Its successor has to reach everybody."""
+    ends = [Expiry(name="the CA", at=office.now + 60 * DAY, notice=90 * DAY)]
+    (concern,) = replace(office.overseer, ends=lambda: ends).look().concerns
+    assert concern.health is Health.WARNING
 
 
 def test_no_agent_at_all_is_said() -> None:
@@ -226,6 +259,11 @@ def test_a_blob_that_is_broken_is_an_error_with_a_code(office: Office) -> None:
     with pytest.raises(PermanentError) as raised:
         office.overseer.look()
     assert raised.value.code is ErrorCode.LEDGER_MALFORMED
+    for certificates in (["one"], {"one": "tomorrow"}, {"one": 7}):
+        beat(office, certificates=certificates)
+        with pytest.raises(PermanentError) as raised:
+            _ = office.overseer.look().concerns
+        assert raised.value.code is ErrorCode.LEDGER_MALFORMED
 
 
 def test_the_command_ends_with_the_worst(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,8 +287,10 @@ def test_the_picture_shows_it_all(office: Office) -> None:
     assert office.record("alice").certificates == (mark(Certificate.parse(certificate.der)),)
     office.overseer.count()
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(picture(office.overseer.look()))
+    ends = [Expiry(name="the CA", at=NOW + 400 * DAY), Expiry(name="another", at=NOW + 500 * DAY)]
+    console.print(picture(replace(office.overseer, ends=lambda: ends).look()))
     text = console.export_text()
     assert "1 of 1 people, 100.0 %" in text
     assert "agent corp.example" in text
+    assert "the CA good until 2027-" in text
     assert f"1 {Certificate.parse(certificate.der).issuer_text}" in text

@@ -15,6 +15,7 @@ from sync.adapters.exchange_online import AnswerFormat
 from sync.core import certificate_store
 from sync.core.certificate import Certificate
 from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.own_certificate import Expiry
 from sync.preflight import Level, Line, Preflight
 from tests.adapters.exchange_online.connection import Connection
 from tests.lab.tenant import Fault
@@ -56,6 +57,7 @@ class Airfield:
     outside: str | None = "outside@corp.example"
     answers: AnswerFormat = AnswerFormat.JSON
     lists: dict[str, list[str]] = field(default_factory=dict)
+    certificates: list[Expiry] = field(default_factory=list)
 
     def fetch(self, address: str) -> bytes:
         if address not in self.pages:
@@ -75,6 +77,7 @@ class Airfield:
                 now=lambda: NOW,
                 lists=self.lists,
                 outside=self.outside,
+                certificates=self.certificates,
             ).lines()
         )
 
@@ -112,6 +115,18 @@ def test_everything_is_well(airfield: Airfield, answers: AnswerFormat) -> None:
     assert [(line.check, line.detail) for line in lines if line.level is not Level.OK] == []
     assert len(lines) == 1 + 4 + 3 + 1 + 1 + 1 + 2
     assert all(entry.writes == 0 for entry in airfield.connection.tenant.objects.all(None))
+
+
+def test_our_own_certificates(airfield: Airfield) -> None:
+    """Fail when it has ended, warn when it will soon."""
+    days = {"ended": -1, "ends soon": 29, "good": 31}
+    airfield.certificates = [Expiry(name=name, at=NOW + number * DAY) for name, number in days.items()]
+
+    assert {name: airfield.line(name).level for name in days} == {
+        "ended": Level.FAIL,
+        "ends soon": Level.WARN,
+        "good": Level.OK,
+    }
 
 
 def test_no_token(airfield: Airfield) -> None:

@@ -18,6 +18,7 @@ from sync.agent import Agent
 from sync.core.digest import place
 from sync.core.person import Person
 from sync.errors import ErrorCode, SyncError, TemporaryError
+from sync.own_certificate import Expiry
 from sync.ports import Blob, Page, Term
 from sync.reporting import Reporting
 from sync.signature import Signer, Verifier
@@ -296,6 +297,30 @@ def test_a_heartbeat_tells_how_far_the_clocks_are_apart(site: Site) -> None:
     beat = site.beat()
     assert beat is not None
     assert beat["clockSkewSeconds"] == 90
+
+
+def test_the_heartbeat_tells_when_our_own_certificates_end(site: Site) -> None:
+    """Looked up at each beat: a file may have been renewed."""
+    ends = [START + timedelta(days=days) for days in (20, 400)]
+    beats = iter(ends)
+    agent = site.agent([full(person("alice", b"a1"))])
+    agent = replace(
+        agent,
+        reporting=Reporting(
+            site.state,
+            site.blobs,
+            site.now,
+            version="1.2.3",
+            certificates=lambda: [Expiry(name="the certificate for the storage account", at=next(beats))],
+        ),
+    )
+    agent.once()
+    for end in ends:
+        agent.report()
+        beat = site.beat()
+        assert beat is not None
+        assert beat["certificates"] == {"the certificate for the storage account": end.isoformat()}
+        site.clock += timedelta(minutes=1)
 
 
 def test_only_the_active_agent_tells(site: Site) -> None:

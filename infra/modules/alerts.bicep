@@ -16,7 +16,7 @@ var rules = [
   }
   {
     name: 'agent-silent'
-    says: 'No heartbeat of an agent for five minutes: smime-sync agent status on its machine.'
+    says: 'An agent is not heard of any more: smime-sync agent status on its machine.'
     severity: 1
     minutes: 15
     query: 'traces | where message startswith "concern worry=agent-silent "'
@@ -83,6 +83,13 @@ var rules = [
     severity: 3
     minutes: 60
     query: 'traces | where message has "reason=tenant-throttled" | summarize times = count() | where times > 50'
+  }
+  {
+    name: 'certificate'
+    says: 'The certificate of the agent or of the app, or a CA of the trust store, ends soon: docs/upgrade.md.'
+    severity: 2
+    minutes: 60
+    query: 'traces | where message startswith "concern worry=certificate-expires "'
   }
   {
     name: 'run'

@@ -1,23 +1,27 @@
-// Private endpoints of the account's blob, queue and table services, and their names.
-param accountId string
-param accountName string
+// Private endpoints of one resource, one for each of its services, and the zones in which their names are resolved.
+param resourceId string
+param resourceName string
 param location string
 param tags object
 param subnetId string
 param networkId string
 
-var services = ['blob', 'queue', 'table']
+@description('The services, as private link names them.')
+param groups string[]
+
+@description('The private DNS zone of each.')
+param zones string[]
 
 resource zone 'Microsoft.Network/privateDnsZones@2020-06-01' = [
-  for each in services: {
-    name: 'privatelink.${each}.${environment().suffixes.storage}'
+  for each in zones: {
+    name: each
     location: 'global'
     tags: tags
   }
 ]
 
 resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = [
-  for (each, place) in services: {
+  for (each, place) in groups: {
     parent: zone[place]
     name: 'smime-sync'
     location: 'global'
@@ -29,8 +33,8 @@ resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01'
 ]
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2023-11-01' = [
-  for each in services: {
-    name: 'pe-${accountName}-${each}'
+  for each in groups: {
+    name: 'pe-${resourceName}-${each}'
     location: location
     tags: tags
     properties: {
@@ -39,7 +43,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2023-11-01' = [
         {
           name: each
           properties: {
-            privateLinkServiceId: accountId
+            privateLinkServiceId: resourceId
             groupIds: [each]
           }
         }
@@ -49,7 +53,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2023-11-01' = [
 ]
 
 resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2023-11-01' = [
-  for (each, place) in services: {
+  for (each, place) in groups: {
     parent: endpoint[place]
     name: 'default'
     properties: {

@@ -12,6 +12,9 @@ param subnetId string
 param maximumInstances int
 param exchangeTenantId string
 param exchangeCloud string
+param exchangeCredential string
+param exchangeClientId string
+param exchangeReference string
 param mode string
 param policy string
 param revocation string
@@ -45,6 +48,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    keyVaultReferenceIdentity: identityId
     publicNetworkAccess: 'Enabled'
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
@@ -79,9 +83,11 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'PYTHON_THREADPOOL_THREAD_COUNT', value: '24' }
         { name: 'SMIME_SYNC_APPLICATION_INSIGHTS', value: insightsConnectionString }
         { name: 'SMIME_SYNC_CLAIMS_CONTAINER', value: 'smime-sync-claims' }
-        { name: 'SMIME_SYNC_CLIENT_ID', value: identityClientId }
+        { name: 'SMIME_SYNC_CLIENT_CERTIFICATE_VALUE', value: exchangeCredential == 'certificate' ? exchangeReference : '' }
+        { name: 'SMIME_SYNC_CLIENT_ID', value: empty(exchangeClientId) ? identityClientId : exchangeClientId }
+        { name: 'SMIME_SYNC_CLIENT_SECRET', value: exchangeCredential == 'secret' ? exchangeReference : '' }
         { name: 'SMIME_SYNC_CLOUD', value: exchangeCloud }
-        { name: 'SMIME_SYNC_CREDENTIAL', value: 'managed-identity' }
+        { name: 'SMIME_SYNC_CREDENTIAL', value: exchangeCredential }
         { name: 'SMIME_SYNC_EVENT_KEYS_FILE', value: 'trust/agents.pem' }
         { name: 'SMIME_SYNC_INTERMEDIATES', value: 'trust/intermediates.pem' }
         { name: 'SMIME_SYNC_MODE', value: mode }

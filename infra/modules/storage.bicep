@@ -20,6 +20,7 @@ var changes = 'smime-sync-changes'
 var requests = 'smime-sync-requests'
 var runs = ['smime-sync-runs', 'smime-sync-runs-poison']
 var tables = ['SmimeSyncLedger', 'SmimeSyncFailures', 'SmimeSyncHistory', 'SmimeSyncPace', 'SmimeSyncAudit']
+var services = ['blob', 'queue', 'table']
 var ours = ['deployment', 'smime-sync-work']
 
 // Built-in roles, by their ids.
@@ -254,12 +255,14 @@ resource agentReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if 
 module endpoints 'endpoints.bicep' = if (private) {
   name: 'endpoints'
   params: {
-    accountId: account.id
-    accountName: account.name
+    resourceId: account.id
+    resourceName: account.name
     location: location
     tags: tags
     subnetId: endpointSubnetId
     networkId: networkId
+    groups: services
+    zones: [for each in services: 'privatelink.${each}.${environment().suffixes.storage}']
   }
 }
 

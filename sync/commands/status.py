@@ -62,6 +62,9 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
     if found.latency is not None:
         told = f"p50 {found.latency.p50:.1f} s, p99 {found.latency.p99:.1f} s"
         table.add_row("change to write", f"{told} ({found.latency.writes} writes of the last day)")
+    if found.ends:
+        first = min(found.ends, key=lambda each: each.at)
+        table.add_row("first to end", escape(f"{first.name} good until {first.at:%Y-%m-%d}"))
     if found.summary is not None:
         share = 100 * found.summary.covered / found.summary.people if found.summary.people else 0.0
         counted = f"counted {found.summary.at:%Y-%m-%d %H:%M} UTC"

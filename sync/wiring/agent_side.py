@@ -14,6 +14,7 @@ from sync.core.guard import Guard
 from sync.ports import AgentState, Directory
 from sync.reporting import Reporting
 from sync.resend import ResendRequests
+from sync.wiring import own_certificates
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import blob_store, claim_store, container, storage_queue
 
@@ -76,6 +77,7 @@ def reporting(config: settings.AgentSettings, state: AgentState) -> Reporting:
         sign=signer.sign if signer else None,
         every=timedelta(hours=config.census_hours),
         beat=timedelta(seconds=config.heartbeat_seconds),
+        certificates=lambda: own_certificates.of_storage(config),
     )
 
 
@@ -103,7 +105,13 @@ def examine(agent: Agent, config: settings.AgentSettings) -> Iterator[Line]:
         signer = _signer(config)
         return signer.id if signer else None
 
-    return lines(agent, signing=key, queue=storage_queue(config).count, work=blob_store(config, retry_total=0))
+    return lines(
+        agent,
+        signing=key,
+        queue=storage_queue(config).count,
+        work=blob_store(config, retry_total=0),
+        certificates=own_certificates.of_storage(config),
+    )
 
 
 def active_directory(config: settings.AgentSettings) -> Directory:

@@ -37,6 +37,7 @@ from sync.reporting import Reporting
 from sync.resend import Asking
 from sync.restorer import Restorer
 from sync.watcher import Watcher
+from sync.wiring import own_certificates
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import blob_store, claim_store, shared_cache, storage_credential, storage_queue
@@ -202,7 +203,11 @@ def cloud_from(config: settings.CloudSettings) -> App:
         piece=timedelta(seconds=config.run_piece_seconds),
     )
     cases = _use_cases(processor, reconciler, ledger, failures, queue, now, losses, kept, opening)
-    cases["overseer"] = replace(cases["overseer"], docs=config.docs_url or "")
+    cases["overseer"] = replace(
+        cases["overseer"],
+        docs=config.docs_url or "",
+        ends=lambda: own_certificates.of_function(config, trust, now()),
+    )
     return App(**cases)
 
 

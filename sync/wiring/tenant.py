@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sync import settings
+from sync.own_certificate import as_pem
 from sync.ports import BlobStore, Recipients
 from sync.remembering import RememberedRecipients
+from sync.wiring import own_certificates
 from sync.wiring.judging import read_trust_store, revocation_fetcher
 from sync.wiring.machine import now, read_text
 
@@ -136,6 +138,7 @@ def preflight(config: settings.CloudSettings, outside: str | None) -> Preflight:
         now=now,
         lists=lists,
         outside=outside,
+        certificates=own_certificates.of_function(config, trust, now()),
     )
 
 
@@ -144,7 +147,9 @@ def _tenant_credential(config: settings.CloudSettings) -> entra.Credential:
 
     match config.credential:
         case "certificate":
-            return entra.Certificate(client_id=str(config.client_id), pem=str(config.client_certificate))
+            value = config.client_certificate_value
+            pem = as_pem(value.get_secret_value()) if value else str(config.client_certificate)
+            return entra.Certificate(client_id=str(config.client_id), pem=pem)
         case "workload-identity":
             token_file = config.assertion_file
             assert token_file is not None
