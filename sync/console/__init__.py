@@ -22,7 +22,12 @@ SCRIPTS = (
     "wording.js",
     "asking.js",
     "trouble.js",
+    "confirming.js",
     "overview.js",
+    "certificates.js",
+    "failures.js",
+    "person.js",
+    "runs.js",
     "theme.js",
     "start.js",
 )

@@ -23,20 +23,61 @@ function dressed(element, attributes, children) {
 const at = (id) => document.getElementById(id);
 
 // Puts new content where the old was, unless it is the same. Whoever stands in it with the keyboard keeps standing on
-// the element of the same `data-key`, and what was unfolded stays so.
+// the element of the same `data-key`, what was unfolded stays so, and a table stays scrolled to where it was.
 const contents = new WeakMap();
 function fill(place, said, build) {
   const now = JSON.stringify(said);
   if (contents.get(place) === now) return;
   contents.set(place, now);
   const key = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  const open = new Set([...place.querySelectorAll("details[open][data-key]")].map((each) => each.dataset.key));
-  place.replaceChildren(...[build()].flat());
-  for (const each of place.querySelectorAll("details[data-key]")) each.open ||= open.has(each.dataset.key);
+  const keyed = (selector) => new Map([...place.querySelectorAll(selector)].map((each) => [each.dataset.key, each]));
+  const before = { details: keyed("details[data-key]"), scrolled: keyed(".scrolled[data-key]") };
+  place.replaceChildren(...[build()].flat(Infinity).filter(Boolean));
+  for (const [name, each] of keyed("details[data-key]")) each.open ||= before.details.get(name)?.open ?? false;
+  for (const [name, each] of keyed(".scrolled[data-key]")) each.scrollLeft = before.scrolled.get(name)?.scrollLeft ?? 0;
   if (key !== undefined) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
 
-// For those who hear the page: what has just happened.
-function say(text) {
+// What has just been done, for those who see and those who hear the page; `unseen` where it is to be read elsewhere.
+let hush = 0;
+function say(text, { unseen = false } = {}) {
+  clearTimeout(hush);
+  at("said").classList.toggle("unseen", unseen);
   at("said").textContent = text;
+  hush = setTimeout(() => (at("said").textContent = ""), 20_000);
+}
+
+// A table; `label` names it to those who cannot see where it stands. It scrolls within itself, by keyboard too.
+function table(label, heads, rows) {
+  const head = heads.map((each) => (typeof each === "string" ? { name: each } : each));
+  const cell = (content, column) =>
+    column === 0
+      ? el("th", { scope: "row" }, content)
+      : el("td", { class: head[column].number ? "number" : head[column].wide ? "wide" : null }, content);
+  return el(
+    "div",
+    { class: "scrolled", role: "region", "aria-label": label, tabindex: "0", "data-key": `table ${label}` },
+    el(
+      "table",
+      {},
+      el("thead", {}, el("tr", {}, head.map((each) => el("th", { scope: "col", class: each.number ? "number" : null }, each.name)))),
+      el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))),
+    ),
+  );
+}
+
+const facts = (pairs) => el("dl", { class: "facts" }, pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+
+// Text with `commands` in it.
+const marked = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
+
+// A share as a bar, which is no more than a picture: the numbers stand beside it.
+function bar(part, whole, kind = "") {
+  const width = `${whole ? (100 * part) / whole : 0}%`;
+  return drawn(
+    "svg",
+    { class: `share ${kind}`, "aria-hidden": "true", width: "100%", height: "8" },
+    drawn("rect", { class: "whole", width: "100%", height: "8", rx: "2" }),
+    drawn("rect", { class: "part", width, height: "8", rx: "2" }),
+  );
 }

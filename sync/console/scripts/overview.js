@@ -1,16 +1,26 @@
 // How it stands: the state with its reasons, the numbers, the agents.
 
-const HEALTH = { ok: "All well", warning: "Warning", critical: "Critical" };
+const HEALTH = { ok: "All well", warning: "Look at this", critical: "Act now" };
+const SIGNS = {
+  ok: ["M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1z", "M4.8 8.3l2.2 2.2 4.2-4.6"],
+  warning: ["M8 1.5l7 12.5H1z", "M8 6v4M8 11.6v.9"],
+  critical: ["M5 1h6l4 4v6l-4 4H5l-4-4V5z", "M5.5 5.5l5 5M10.5 5.5l-5 5"],
+};
+
+// Told by shape and by word, never by colour alone.
+function sign(health) {
+  const [shape, mark] = SIGNS[health] ?? SIGNS.warning;
+  return drawn("svg", { class: `sign ${health}`, viewBox: "0 0 16 16", "aria-hidden": "true" }, drawn("path", { class: "shape", d: shape }), drawn("path", { class: "stroke", d: mark }));
+}
 
 function stateOf(status) {
+  const concerns = status.concerns.map((each) => el("li", {}, sign(each.health), el("span", { class: "unseen" }, `${each.health}: `), el("span", {}, marked(sentence(each.text)))));
   return [
     el(
       "div",
-      { class: `state ${status.health}` },
-      el("p", { class: "word" }, HEALTH[status.health] ?? status.health),
-      status.concerns.length
-        ? el("ul", {}, status.concerns.map((each) => el("li", { class: each.health }, each.text)))
-        : el("p", {}, "Nothing asks for your attention."),
+      { class: `panel state ${status.health}` },
+      el("p", { class: "word" }, sign(status.health), HEALTH[status.health] ?? status.health),
+      concerns.length ? el("ul", { class: "concerns" }, concerns) : el("p", { class: "hint" }, "Nothing asks for your attention."),
     ),
     el("dl", { class: "tiles" }, tilesOf(status)),
   ];
@@ -21,47 +31,30 @@ function tilesOf(status) {
   const ahead = writesBookedUntil ? between(status.at, writesBookedUntil) : 0;
   const failures = total(failed);
   return [
-    summary
-      ? tile("Coverage", share(summary.covered, summary.people), `${number(summary.covered)} of ${counted(summary.people, "person", "people")}`)
-      : tile("Coverage", "–", "not counted yet"),
-    latency
-      ? tile("Change to write", span(latency.p50), `p99 ${span(latency.p99)}, ${counted(latency.writes, "write", "writes")} in a day`)
-      : tile("Change to write", "–", "no write in the last day"),
-    tile("Change queue", number(queue.messages), queue.oldest ? ["oldest from ", time(queue.oldest)] : "nothing waits"),
-    tile("Failed", failures >= 1000 ? "1000+" : number(failures), failures ? counted(Object.keys(failed).length, "reason", "reasons") : "none"),
-    tile("Throttling", ahead > 0 ? span(ahead) : "none", ahead > 0 ? "until the next free turn" : "writes have their turn at once"),
-    run ? tile("Reconciliation", run.phase, time(run.ended ?? run.began)) : tile("Reconciliation", "–", "none yet"),
+    tile("Coverage", summary ? percent(summary.covered, summary.people) : "–", summary ? `${number(summary.covered)} of ${counted(summary.people, "person", "people")}` : "not counted yet"),
+    tile("Change to write", latency ? span(latency.p50) : "–", latency ? `p99 ${span(latency.p99)} · ${counted(latency.writes, "write")} in a day` : "no change written in a day"),
+    tile("Change queue", number(queue.messages), queue.oldest ? `oldest waits ${span(Math.max(0, between(queue.oldest, status.at)))}` : "nothing waits"),
+    tile("Failed", failures >= 1000 ? "1,000+" : number(failures), failures ? `for ${counted(Object.keys(failed).length, "reason")}` : "nothing waits for you"),
+    tile("Throttling", ahead > 0 ? span(ahead) : "None", ahead > 0 ? "until the next free turn to write" : "every write has its turn at once"),
+    tile("Reconciliation", run ? (PHASES[run.phase] ?? run.phase) : "–", run ? [KINDS[run.kind] ?? run.kind, ", ", ago(run.ended ?? run.began, status.at)] : "none yet"),
   ];
 }
 
-function tile(label, value, detail) {
-  return el("div", { class: "tile" }, el("dt", {}, label), el("dd", { class: "value" }, value), el("dd", { class: "detail" }, detail));
-}
-
-const share = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
+const tile = (label, value, detail) => el("div", { class: "panel tile" }, el("dt", {}, label), el("dd", { class: "amount" }, value), el("dd", { class: "detail" }, detail));
 
 function agentsOf(status) {
   const agents = Object.entries(status.agents);
-  if (!agents.length) return el("p", { class: "empty" }, "No agent has been heard of.");
-  const row = ([source, beat]) =>
-    el(
-      "tr",
-      {},
-      el("th", { scope: "row" }, beat.source ?? source),
-      el("td", {}, ago(beat.at, status.at)),
-      el("td", { class: "number" }, number(beat.people ?? 0)),
-      el("td", { class: "number" }, number(beat.holding ?? 0)),
-      el("td", { class: "number" }, number(beat.waiting ?? 0)),
-      el("td", {}, beat.version ?? "–"),
-    );
-  const names = ["Agent", "Heard", "People", "With certificates", "Waiting", "Release"];
-  return scrolled(
-    "Agents",
-    el("table", {}, el("thead", {}, el("tr", {}, names.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, agents.map(row))),
-  );
-}
-
-// A wide table scrolls within itself, by keyboard too.
-function scrolled(label, table) {
-  return el("div", { class: "scrolled", role: "region", "aria-label": label, tabindex: "0", "data-key": `scroll ${label}` }, table);
+  if (!agents.length) return el("p", { class: "empty" }, "No agent has been heard of. It says every minute that it is alive, once it may write to the work container.");
+  const rows = agents.map(([source, beat]) => [
+    decodeURIComponent(beat.source ?? source),
+    [el("span", {}, ago(beat.at, status.at)), " · ", time(beat.at)],
+    beat.lastRound ? ago(beat.lastRound, status.at) : "–",
+    number(beat.people),
+    number(beat.holding),
+    number(beat.waiting),
+    beat.importing ? "full import" : beat.held ? `${number(beat.held)} held back` : "changes",
+    beat.version ?? "–",
+  ]);
+  const heads = ["Agent", "Heard", "Last round", { name: "People", number: true }, { name: "With certificates", number: true }, { name: "Waiting", number: true }, "At work on", "Release"];
+  return table("Agents", heads, rows);
 }

@@ -3,22 +3,30 @@
 const HINTS = JSON.parse(at("hints").textContent);
 let docs = "";
 
-// The page of a code, where the app says where its documents are.
+// A code, as a link to its page where the app says where its documents are.
 function linked(code, page) {
-  if (!docs) return el("code", {}, code);
-  const href = `${docs.replace(/\/$/, "")}/${page}#${code}`;
-  return el("a", { href, rel: "noreferrer", target: "_blank" }, el("code", {}, code));
+  if (!/^https?:\/\//.test(docs)) return el("code", {}, code);
+  const href = `${docs.replace(/\/+$/, "")}/${page}#${encodeURIComponent(code)}`;
+  return el("a", { href, rel: "noopener noreferrer", target: "_blank" }, el("code", {}, code));
 }
 
-function troubled(trouble, again) {
-  const wrongKey = trouble.status === 401 && trouble.code !== SIGNED_OUT.code;
+const reason = (code) => linked(code, code in HINTS ? "errors.md" : "findings.md");
+
+// Shows it in its place; a key that is missing or wrong concerns the whole page, and is asked for once.
+function show(place, trouble, again) {
+  if (!(trouble instanceof Trouble)) throw trouble;
+  const keyless = trouble.status === 401 && trouble.code !== SIGNED_OUT.code;
+  const where = keyless ? at("trouble") : place;
+  fill(where, [trouble.status, trouble.code, trouble.message], () => troubled(trouble, keyless ? refresh : again, keyless));
+}
+
+function troubled(trouble, again, keyless) {
   return el(
     "div",
     { class: "trouble", role: "alert" },
-    el("p", {}, el("strong", {}, trouble.message), " ", linked(trouble.code, "errors.md")),
-    trouble.hint && el("p", { class: "hint" }, trouble.hint),
-    wrongKey && keyForm(again),
-    !wrongKey && el("button", { type: "button", "data-key": "again", click: again }, "Try again"),
+    el("p", {}, el("strong", {}, marked(sentence(trouble.message))), " ", reason(trouble.code)),
+    trouble.hint && el("p", { class: "hint" }, marked(trouble.hint)),
+    keyless ? keyForm(again) : el("button", { type: "button", "data-key": "again", click: again }, "Try again"),
   );
 }
 
@@ -27,13 +35,8 @@ function keyForm(again) {
   const use = (event) => {
     event.preventDefault();
     sessionStorage.setItem(KEPT, field.value.trim());
+    contents.delete(at("trouble")); // the same answer again is told again
     again();
   };
-  return el(
-    "form",
-    { class: "row", submit: use },
-    el("label", { for: "key" }, "Function key"),
-    field,
-    el("button", { class: "primary" }, "Use it"),
-  );
+  return el("form", { class: "row", submit: use }, el("label", { for: "key" }, "Function key"), field, el("button", { class: "primary" }, "Use this key"));
 }
