@@ -48,6 +48,9 @@ param privateNetwork bool = false
 @description('NCRONTAB of the full reconciliation, in UTC, seconds first.')
 param reconcileSchedule string = '0 0 3 * * *'
 
+@description('ImmutableId of the canary, a test person by whom the time from a change to its write is measured; empty: none.')
+param canary string = ''
+
 @minValue(1)
 @maxValue(1000)
 @description('Most instances of the function app; one writes far more than a tenant takes.')
@@ -146,6 +149,7 @@ module function 'modules/function.bicep' = {
     policy: policy
     revocation: revocation
     reconcileSchedule: reconcileSchedule
+    canary: canary
   }
 }
 

@@ -17,7 +17,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sync.canary_watch import CanaryWatch
+from sync.core.canary import Standing
 from sync.core.digest import Digest
+from sync.core.event import Cause
+from sync.core.latency import Latency
 from sync.core.record import Status
 from sync.core.run import Phase
 from sync.core.summary import OTHERS, Summary, summarise
@@ -37,8 +41,10 @@ SLOW_AFTER = timedelta(minutes=15)
 STUCK_AFTER = timedelta(hours=1)
 RECONCILED_WITHIN = timedelta(hours=48)
 FEW = 1000
-"""So many failures are counted, and so many thousand audit entries read; beyond them it is said to be more."""
-_ENTRIES = 50 * FEW
+"""So many failures are counted; beyond them it is said to be more."""
+_ENTRIES = 50_000
+"""So many audit entries are read for the latency, of whole hours; of a day with more only the later hours count."""
+_HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _MOMENT = timedelta(microseconds=1)
 _SUMMARY = TypeAdapter(Summary)
@@ -66,6 +72,9 @@ class Worry(StrEnum):
     RUN_FAILED = "run-failed"
     NOT_COUNTED = "not-counted"
     CERTIFICATE_EXPIRES = "certificate-expires"
+    CANARY_MISSING = "canary-missing"
+    CANARY_LATE = "canary-late"
+    CANARY_ERROR = "canary-error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +91,11 @@ class Concern:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """From the change in the directory to its write, of `writes` of the last day, in seconds."""
-
-    writes: int
-    p50: float
-    p99: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """`agents` are the heartbeats by source, `booked` is until when the tenant's turns of writing are booked, `failed`
     counts failures by reason, `run` is the reconciliation at work or the last one, `guarded` the one that waits for an
     administrator, `issuers` names the CAs of the summary by their marks, `docs` is where our pages can be read, `ends`
-    are the certificates that the app itself goes by, and when each is over."""
+    are the certificates that the app itself goes by, and when each is over, `canary` is None where none is set."""
 
     at: datetime
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -106,6 +106,7 @@ class Overview:
     run: Mapping[str, Any] | None = None
     guarded: str | None = None
     latency: Latency | None = None
+    canary: Standing | None = None
     summary: Summary | None = None
     issuers: Mapping[str, str] = field(default_factory=dict)
     docs: str = ""
@@ -140,6 +141,7 @@ class Overview:
             yield _warning(Worry.NOT_COUNTED, "coverage was not counted for two days: does the timer run?")
         yield from self._of_agents()
         yield from self._of_certificates()
+        yield from self._of_the_canary()
 
     def _of_agents(self) -> Iterator[Concern]:
         for source, beat in self.agents.items():
@@ -158,6 +160,30 @@ class Overview:
                 concern = _critical if left < URGENT else _warning
                 yield concern(Worry.CERTIFICATE_EXPIRES, f"{each.name} is good until {each.at:%Y-%m-%d %H:%M} UTC")
 
+    def _of_the_canary(self) -> Iterator[Concern]:
+        watched = self.canary.anchor if self.canary else None
+        for source, beat in self.agents.items():
+            told = beat.get("canary")
+            if not isinstance(told, Mapping):
+                continue
+            if error := told.get("error"):
+                yield _warning(Worry.CANARY_ERROR, f"the canary of {source} cannot be changed: {error}")
+            if (changed := told.get("anchor")) and changed != watched:
+                other = (
+                    f"the agent of {source} changes the canary {changed}, and the function watches {watched or 'none'}"
+                )
+                yield _warning(Worry.CANARY_ERROR, f"{other}: see SMIME_SYNC_CANARY")
+        if self.canary is None:
+            return
+        if self.canary.last is None:
+            yield _warning(Worry.CANARY_MISSING, "no change of the canary was ever written: does the agent know of it?")
+        elif self.canary.missing(self.at):
+            age = self.at - self.canary.last.at
+            yield _warning(Worry.CANARY_MISSING, f"the canary's last change was written {_span(age)} ago")
+        elif self.canary.late:
+            told = f"{self.canary.last.seconds:.0f} s to be written, more than {self.canary.limit:g}"
+            yield _warning(Worry.CANARY_LATE, f"the canary's last change took {told}")
+
     def to_json(self) -> dict[str, object]:
         """For `--json`, monitoring and the console."""
         return {
@@ -169,8 +195,8 @@ class Overview:
             "writesBookedUntil": self.booked.isoformat() if self.booked else None,
             "failed": dict(self.failed),
             "run": dict(self.run) if self.run else None,
-            "latency": self.latency
-            and {"writes": self.latency.writes, "p50": self.latency.p50, "p99": self.latency.p99},
+            "latency": self.latency.to_json() if self.latency else None,
+            "canary": self.canary.to_json(self.at) if self.canary else None,
             "summary": json.loads(_SUMMARY.dump_json(self.summary)) if self.summary else None,
             "issuers": dict(self.issuers),
             "docs": self.docs,
@@ -196,6 +222,7 @@ class Overseer:
     pace: Pace | None = None
     docs: str = ""
     ends: Callable[[], Sequence[Expiry]] = tuple
+    canary: CanaryWatch | None = None
 
     def look(self, *, latency: bool = True) -> Overview:
         """How it stands now; without `latency`, which reads a day of the audit log. Raises what the ports raise."""
@@ -214,6 +241,7 @@ class Overseer:
             run=run_to_json(run) if run else None,
             guarded=guarded.id if guarded else None,
             latency=self._latency(now) if latency else None,
+            canary=self.canary.look() if self.canary else None,
             summary=_summary(blob.content) if blob else None,
             issuers=self.issuers(),
             docs=self.docs,
@@ -227,15 +255,21 @@ class Overseer:
         return summary
 
     def _latency(self, now: datetime) -> Latency | None:
-        entries = islice(self.audit.between(now - _DAY, now + _MOMENT), _ENTRIES)
-        seconds = sorted(
-            each.seconds
-            for each in entries
-            if each.status is Status.WRITTEN and each.cause == "change" and each.seconds is not None
-        )
-        if not seconds:
-            return None
-        return Latency(writes=len(seconds), p50=_quantile(seconds, 50), p99=_quantile(seconds, 99))
+        """Of the last day, the latest hours first; of fewer hours when more decisions than are read were in it."""
+        seconds: list[float] = []
+        read, counted = 0, now
+        while read < _ENTRIES and counted > now - _DAY:
+            since, before, hour = counted - _HOUR, read, list[float]()
+            until = counted if counted < now else now + _MOMENT
+            for entry in islice(self.audit.between(since, until), _ENTRIES - before + 1):
+                read += 1
+                if entry.status is Status.WRITTEN and entry.cause == Cause.CHANGE and entry.seconds is not None:
+                    hour.append(entry.seconds)
+            if before and read > _ENTRIES:
+                break  # not whole: only how this hour began would count
+            seconds += hour
+            counted = since
+        return Latency.of(seconds, counted)
 
 
 def _warning(worry: Worry, text: str) -> Concern:
@@ -244,11 +278,6 @@ def _warning(worry: Worry, text: str) -> Concern:
 
 def _critical(worry: Worry, text: str) -> Concern:
     return Concern(worry=worry, health=Health.CRITICAL, text=text)
-
-
-def _quantile(ordered: list[float], percent: int) -> float:
-    """The nearest rank: a value that there was."""
-    return ordered[-(-len(ordered) * percent // 100) - 1]
 
 
 def _told(digests: Iterable[Digest], progress: Callable[[int], None] | None) -> Iterator[Digest]:

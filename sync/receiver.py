@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from sync import envelope, telemetry
+from sync.canary_watch import CanaryWatch
 from sync.core import audit, patience
 from sync.core.event import Cause, Event
 from sync.core.patience import Patience
@@ -59,6 +60,7 @@ class Receiver:
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     opening: Callable[[str], Event] = envelope.parse
+    canary: CanaryWatch | None = None
 
     def process(self, message: Message) -> Outcome:
         """Handle one message of the change queue; it is done when this returns.
@@ -89,6 +91,8 @@ class Receiver:
                 outcome = self._later(message, event, unexpected)
             _log(outcome)
             telemetry.ended(outcome)
+            if self.canary is not None:
+                self.canary.hear(outcome)
             return outcome
 
     def bury(self, message: Message) -> Failure:

@@ -42,6 +42,7 @@ def _matching(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_ImmutableId = Annotated[str, _matching(r"[A-Za-z0-9+/]+={0,2}", "an ImmutableId (base64)")]
 _HttpsUrl = Annotated[str, _matching(r"https://[^\s/]+(/\S*)?", "an https:// address")]
 _HttpUrl = Annotated[str, _matching(r"https?://[^\s/]+(/\S*[^/\s])?", "an http:// or https:// address")]
 _Guid = Annotated[str, _matching(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a GUID")]
@@ -195,7 +196,15 @@ class TelemetrySettings(_Settings):
             yield f"{PREFIX}TELEMETRY={given['telemetry']} needs {PREFIX}{needed.upper()}"
 
 
-class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
+class CanarySettings(_Settings):
+    """The test person by whom the time from a change to its write is measured."""
+
+    canary_minutes: int = Field(
+        15, ge=1, le=30, description="how often the canary's certificate is changed; the same on both sides"
+    )
+
+
+class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings, CanarySettings):
     """The function's settings."""
 
     tenant_id: _Guid = Field(description="the tenant's directory id")
@@ -238,6 +247,12 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
     )
     change_guard_percent: float = Field(
         30.0, ge=0, le=100, description="a run that would change a larger share of people in percent asks first"
+    )
+    canary: _ImmutableId | None = Field(
+        None, description="the canary's ImmutableId, as `smime-sync agent check` tells it: its writes are measured"
+    )
+    canary_seconds: float = Field(
+        60, gt=0, le=86_400, description="within so many seconds the canary's change shall be written"
     )
     reconcile_schedule: str = Field("0 0 3 * * *", description="NCRONTAB of the full reconciliation (read by the host)")
     revalidate_schedule: str = Field(
@@ -295,7 +310,7 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings):
                 yield f"{PREFIX}CREDENTIAL={credential} needs {PREFIX}{name.upper()}"
 
 
-class AgentSettings(StorageSettings, TelemetrySettings):
+class AgentSettings(StorageSettings, TelemetrySettings, CanarySettings):
     """The agent's settings."""
 
     state_file: Path = Field(description="the agent's memory: a SQLite file that survives restarts")

@@ -26,6 +26,7 @@ _meter = metrics.get_meter("smime_sync", __version__)
 
 _outcomes = _meter.create_counter("smime_sync.outcomes", "{event}", "events handled, by status, cause and reason")
 _latency = _meter.create_histogram("smime_sync.change_to_write", "s", "from the change in the directory to its write")
+_canary = _meter.create_histogram("smime_sync.canary", "s", "from the canary's change to its write, in time or not")
 _findings = _meter.create_counter("smime_sync.findings", "{certificate}", "findings of certificates, by code")
 _calls = _meter.create_counter("smime_sync.exchange.calls", "{call}", "requests to Exchange Online, by cmdlet, status")
 _noticed = _meter.create_counter("smime_sync.agent.events", "{event}", "events that the agent wrote, by cause")
@@ -67,6 +68,11 @@ def ended(outcome: Outcome) -> None:
     span.set_attributes({f"smime_sync.{name}": value for name, value in labels.items()})
     if outcome.status is record.Status.FAILED:
         span.set_status(Status(StatusCode.ERROR, outcome.reason))
+
+
+def canary(seconds: float, *, within: bool) -> None:
+    """A change of the canary was written, within its limit or not."""
+    _canary.record(seconds, {"within": within})
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 
 from sync import triggers
 from sync.adapters.embedded import EmbeddedPace
+from sync.canary_watch import CanaryWatch
 from sync.core.path import TrustStore
 from sync.core.policy import PRIVATE_CA, Revocation
 from sync.core.rate import Rate
@@ -25,7 +26,8 @@ from sync.ports import Message
 from sync.watcher import Watcher
 from tests.kql import evaluate
 from tests.lab import ROOT
-from tests.office import Faulty, Office, person
+from tests.mill import DAY
+from tests.office import Faulty, Office, anchor, person
 from tests.test_infra import INFRA, parsed, text, tree, walk
 from tests.test_overview import beat, ended
 
@@ -172,6 +174,32 @@ def a_stale_list(office: Office) -> None:
     office.process(person("alice", office.issue("alice")))
 
 
+def with_a_canary(office: Office, *seconds: float, error: str = "") -> None:
+    """Its turns took so long each, or the agent cannot make one; the app looks four times."""
+    watch = CanaryWatch(blobs=office.losses.blobs, anchor=anchor("canary").immutable_id)
+    office.mailbox("canary")
+    certificates = [office.issue("canary", not_before=office.now - days * DAY) for days in (300, 1)]
+    for number, wait in enumerate(seconds):
+        message = office.message(person("canary", *certificates[: 1 + number % 2]))
+        office.pass_time(timedelta(seconds=wait))
+        replace(office.receiver, canary=watch).process(message)
+    beat(office, canary={"anchor": watch.anchor, "error": error})
+    for _ in range(4):
+        Watcher(overseer=replace(office.overseer, canary=watch)).watch()
+
+
+def a_canary_that_is_not_heard(office: Office) -> None:
+    with_a_canary(office)
+
+
+def a_slow_canary(office: Office) -> None:
+    with_a_canary(office, 2, 120)
+
+
+def a_canary_that_cannot_be_changed(office: Office) -> None:
+    with_a_canary(office, 2, error="canary-rights: no right")
+
+
 TROUBLES: Sequence[tuple[str, Callable[[Office], None]]] = (
     ("guarded", everybody_loses),
     ("guarded", live_events_guarded),
@@ -189,6 +217,9 @@ TROUBLES: Sequence[tuple[str, Callable[[Office], None]]] = (
     ("run", a_failed_run),
     ("run", nothing_counted),
     ("revocation", a_stale_list),
+    ("canary", a_canary_that_is_not_heard),
+    ("canary", a_slow_canary),
+    ("canary", a_canary_that_cannot_be_changed),
 )
 ELSEWHERE = {"unwatched", "late"}
 """Rules with a test of their own below."""
@@ -205,12 +236,13 @@ def test_an_alert_fires_on_what_it_is_for_and_no_other_does(
 
 
 def test_where_all_is_well_no_alert_fires(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    """A day of one write, a refused certificate, a reconciliation and a look every five minutes."""
+    """A day of one write, a refused certificate, a canary in time, a reconciliation and looks."""
     with caplog.at_level(logging.INFO, logger="smime_sync"):
         office.mailbox("alice")
         office.process(person("alice", office.issue("alice"), b"broken"))
         office.reconciler.reconcile(apply=True)
         look(office)
+        with_a_canary(office, 2, 3)
     assert len(said(caplog)) > 3
     assert {each for each in RULES if fires(each, said(caplog))} == set()
 

@@ -302,6 +302,8 @@ LEFT_TO_DEFAULTS = {
     "withdraw_disabled": "the same",
     "try_synchronised": "the same",
     "change_guard_percent": "the same",
+    "canary_minutes": "the same",
+    "canary_seconds": "the same",
     "loss_guard_people": "the same",
     "run_piece_seconds": "the same",
     "loss_guard_percent": "the same",

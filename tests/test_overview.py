@@ -12,13 +12,15 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sync import wiring
+from sync import overview, wiring
 from sync.adapters.embedded import EmbeddedPace
 from sync.cli import app
 from sync.commands.status import picture
+from sync.core.audit import entry
 from sync.core.certificate import Certificate
 from sync.core.digest import Digest
 from sync.core.rate import Rate
+from sync.core.record import Outcome, Status
 from sync.core.revoked import mark
 from sync.core.run import Kind, Phase
 from sync.core.summary import OTHERS, WEEKS, summarise
@@ -201,6 +203,32 @@ def test_the_latency_is_of_the_writes_of_the_last_day(office: Office) -> None:
     assert (latency.writes, latency.p50, latency.p99) == (100, 50.0, 99.0)
     office.pass_time(2 * DAY)
     assert office.overseer.look().latency is None
+
+
+def test_of_a_day_with_too_many_decisions_the_latest_hours_count(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole hours, and it is said since when; of one hour that is too much by itself, how it began."""
+    for hour in range(4):
+        for number in range(3):
+            outcome = Outcome(
+                status=Status.WRITTEN, at=office.now, cause="change", seconds=float(10 * hour + number), anchor="a"
+            )
+            kept = entry(outcome, f"{hour}.{number}")
+            assert kept is not None
+            office.audit.append(kept)
+            office.pass_time(20 * MINUTE)
+    begin = office.now - timedelta(hours=4)
+    for most, writes, since in ((100, 12, office.now - DAY), (7, 6, begin + timedelta(hours=2))):
+        monkeypatch.setattr(overview, "_ENTRIES", most)
+        latency = office.overseer.look().latency
+        assert latency is not None
+        assert (latency.writes, latency.since) == (writes, since)
+    monkeypatch.setattr(overview, "_ENTRIES", 2)
+    latency = office.overseer.look().latency
+    assert latency is not None
+    assert latency.since == begin + timedelta(hours=3)
+    assert latency.p99 == 32.0
 
 
 def test_coverage_and_forecast_follow_from_what_was_published(office: Office) -> None:

@@ -99,6 +99,13 @@ var rules = [
     query: 'traces | where message startswith "concern worry=run-failed " or message startswith "concern worry=not-counted "'
   }
   {
+    name: 'canary'
+    says: 'Where a canary is set: its change was not written for two turns, took too long, or cannot be made: smime-sync status.'
+    severity: 2
+    minutes: 60
+    query: 'traces | where message startswith "concern worry=canary-missing " or message startswith "concern worry=canary-late " or message startswith "concern worry=canary-error " | summarize times = count() | where times > 3'
+  }
+  {
     name: 'revocation'
     says: 'A revocation list is stale or cannot be had: smime-sync preflight tells which.'
     severity: 2

@@ -19,6 +19,7 @@ param mode string
 param policy string
 param revocation string
 param reconcileSchedule string
+param canary string
 
 resource account 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   name: storageName
@@ -82,6 +83,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
         { name: 'PYTHON_THREADPOOL_THREAD_COUNT', value: '24' }
         { name: 'SMIME_SYNC_APPLICATION_INSIGHTS', value: insightsConnectionString }
+        { name: 'SMIME_SYNC_CANARY', value: canary }
         { name: 'SMIME_SYNC_CLAIMS_CONTAINER', value: 'smime-sync-claims' }
         { name: 'SMIME_SYNC_CLIENT_CERTIFICATE_VALUE', value: exchangeCredential == 'certificate' ? exchangeReference : '' }
         { name: 'SMIME_SYNC_CLIENT_ID', value: empty(exchangeClientId) ? identityClientId : exchangeClientId }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from sync import wiring
 from sync.commands.output import AsJson, err, out, print_json
+from sync.core.canary import Standing
 from sync.core.summary import Summary
 from sync.overview import Health, Overview
 
@@ -61,7 +63,10 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
         table.add_row("reconciliation", escape(f"{found.run.get('phase')}, begun {found.run.get('began')}"))
     if found.latency is not None:
         told = f"p50 {found.latency.p50:.1f} s, p99 {found.latency.p99:.1f} s"
-        table.add_row("change to write", f"{told} ({found.latency.writes} writes of the last day)")
+        since = f"since {found.latency.since:%Y-%m-%d %H:%M} UTC"
+        table.add_row("change to write", f"{told} ({found.latency.writes} writes {since})")
+    if found.canary is not None:
+        table.add_row("canary", _canary(found.canary, found.at))
     if found.ends:
         first = min(found.ends, key=lambda each: each.at)
         table.add_row("first to end", escape(f"{first.name} good until {first.at:%Y-%m-%d}"))
@@ -74,6 +79,17 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
     yield table
     if found.summary is not None and found.summary.expiring:
         yield _forecast(found, found.summary)
+
+
+def _canary(canary: Standing, now: datetime) -> str:
+    if canary.last is None:
+        return "never written"
+    told = f"written at {canary.last.at:%Y-%m-%d %H:%M:%S} UTC after {canary.last.seconds:.1f} s"
+    lately = canary.lately(now)
+    if lately is None:
+        return told
+    share = f"{100 * lately.within:.1f} % within {canary.limit:g} s"
+    return f"{told}; of the last day p50 {lately.latency.p50:.1f} s, p99 {lately.latency.p99:.1f} s, {share}"
 
 
 def _forecast(found: Overview, summary: Summary) -> Table:

@@ -28,7 +28,7 @@ class Taken:
 
 def outlook_takes(values: Values, now: datetime) -> Taken:
     """What Outlook takes from these values at `now` (UTC); no certificates when nobody can encrypt to the recipient."""
-    usual = _newest(each for each in _read(values, Attribute.USER_CERTIFICATE) if _encrypts(each, now))
+    usual = _newest(each for each in _read(values, Attribute.USER_CERTIFICATE) if encrypts(each, now))
     if not values.user_smime_certificate:
         return Taken(Attribute.USER_CERTIFICATE, usual)
     first = _newest(_read(values, Attribute.USER_SMIME_CERTIFICATE))
@@ -46,7 +46,8 @@ def _read(values: Values, attribute: Attribute) -> Iterator[Certificate]:
                 continue
 
 
-def _encrypts(certificate: Certificate, now: datetime) -> bool:
+def encrypts(certificate: Certificate, now: datetime) -> bool:
+    """Whether Outlook would encrypt to it at `now` (UTC)."""
     usage = certificate.key_usage
     may = usage is None or usage.key_encipherment or usage.key_agreement
     purposes = certificate.purposes

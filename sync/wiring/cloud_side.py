@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 from sync import __version__, envelope, settings
 from sync.agent import Agent
 from sync.auditor import Auditor
+from sync.canary_watch import CanaryWatch
 from sync.core.event import Event
 from sync.core.guard import Guard
 from sync.core.judgement import Context
@@ -27,7 +28,7 @@ from sync.core.summary import issuer_names
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
 from sync.overview import Health, Overseer
-from sync.ports import AuditLog, Failures, Ledger, Message
+from sync.ports import AuditLog, BlobStore, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Limits, Reconciler, Reconciliation
@@ -164,7 +165,7 @@ def cloud_from(config: settings.CloudSettings) -> App:
         history = TableHistory.from_identity(url, credential, config.history_table, ca_file=ca_file, large=blobs)
         pace = TablePace.from_identity(url, credential, config.pace_table, ca_file=ca_file)
         audit = TableAudit.from_identity(url, credential, config.audit_table, ca_file=ca_file)
-    losses = LossGuard(blobs=blobs, limit=config.loss_guard_people)
+    losses = LossGuard(blobs=blobs, limit=config.loss_guard_people, canary=config.canary)
     tenant = exchange_online(config)
     processor = Processor(
         recipients=recipients(config, tenant, blobs),
@@ -203,12 +204,22 @@ def cloud_from(config: settings.CloudSettings) -> App:
         piece=timedelta(seconds=config.run_piece_seconds),
     )
     cases = _use_cases(processor, reconciler, ledger, failures, queue, now, losses, kept, opening)
+    canary = _canary(config, blobs)
+    cases["receiver"] = replace(cases["receiver"], canary=canary)
     cases["overseer"] = replace(
         cases["overseer"],
+        canary=canary,
         docs=config.docs_url or "",
         ends=lambda: own_certificates.of_function(config, trust, now()),
     )
     return App(**cases)
+
+
+def _canary(config: settings.CloudSettings, blobs: BlobStore) -> CanaryWatch | None:
+    if config.canary is None:
+        return None
+    every = timedelta(minutes=config.canary_minutes)
+    return CanaryWatch(blobs=blobs, anchor=config.canary, limit=config.canary_seconds, every=every)
 
 
 def embedded(
