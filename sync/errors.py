@@ -82,6 +82,7 @@ class ErrorCode(StrEnum):
     RUN_ACTIVE = "run-active"
     RUN_UNKNOWN = "run-unknown"
     # configuration
+    SCOPE_MALFORMED = "scope-malformed"
     SETTINGS_INVALID = "settings-invalid"
     TRUST_STORE_EMPTY = "trust-store-empty"
     TRUST_STORE_MALFORMED = "trust-store-malformed"
@@ -188,6 +189,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.GUARDED: "Many people lose their last certificate: look at the trust store, the directory and the clock. If it is right, `smime-sync guard --open 60 --apply`, then replay --reason guarded.",
     ErrorCode.RUN_ACTIVE: "Another reconciliation is at work. A dead one is taken over by itself after a few minutes.",
     ErrorCode.RUN_UNKNOWN: "Only a run that stopped as guarded can be approved: `smime-sync reconcile` tells its id.",
+    ErrorCode.SCOPE_MALFORMED: "Name one person, a mail domain as @example.com, or an OU by its whole DN, as OU=Sales,DC=corp,DC=example.",
     ErrorCode.SETTINGS_INVALID: "Correct each setting named here; docs/settings.md lists them.",
     ErrorCode.TRUST_STORE_EMPTY: "Name at least one trust anchor: without it every certificate would be refused or, worse, none judged.",
     ErrorCode.TRUST_STORE_MALFORMED: "A trust anchor or intermediate is not a certificate: the file holds PEM blocks or one DER certificate.",

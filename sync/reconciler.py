@@ -24,6 +24,7 @@ from sync.core.guard import FEW, Guard
 from sync.core.lost import Lost
 from sync.core.revoked import NOTHING_REVOKED, Revoked
 from sync.core.run import Asks, Counts, Kind, Phase, Run
+from sync.core.scope import covering, is_many
 from sync.core.suspicion import WAITING, Reason
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.lookup import find_record
@@ -135,14 +136,20 @@ class Reconciler:
         approve: str | None = None,
         progress: Callable[[Run], None] | None = None,
     ) -> Reconciliation:
-        """Examine everybody, or the one person or mail domain (`@example.com`) of `scope`; with `apply`, repair.
+        """Examine everybody, or whom `scope` names (core.scope); with `apply`, repair.
 
         `approve` is the id of a guarded run: this one may do what that one would have done, and no more.
-        Raises PermanentError `person-unknown`, `run-unknown`; TemporaryError `run-active`; and what the ports raise.
+        Raises PermanentError `person-unknown`, `scope-malformed`, `run-unknown`; TemporaryError `run-active`; and what
+        the ports raise.
         """
         approved = self.guarded(approve) if approve is not None else None
-        if scope is not None and not scope.startswith("@"):
-            return self._one(scope, apply=apply)
+        if scope is not None:
+            if not is_many(scope):
+                return self._one(scope, apply=apply)
+            try:
+                covering(scope)
+            except ValueError as error:
+                raise PermanentError(ErrorCode.SCOPE_MALFORMED, str(error)) from error
         kind = Kind.SCOPE if scope is not None else Kind.FULL
         if approved is not None and scope is None:
             kind, scope = approved.kind, approved.scope

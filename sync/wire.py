@@ -77,6 +77,8 @@ _Guid = Annotated[
 ]
 _Address = Annotated[str, Field(min_length=1, max_length=1123)]  # rangeUpper of proxyAddresses in the AD schema
 
+_Mark = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+
 
 class _Part(BaseModel):
     """Data of the event: camel case on the wire, and a field more is a version more."""
@@ -108,6 +110,11 @@ class PersonState(_Part):
     identity: IdentityPart
     enabled: bool
     deleted: bool
+    units: tuple[_Mark, ...] | None = Field(
+        None,
+        max_length=64,
+        description="marks of the containers above the person, the nearest first (sync/core/units.py)",
+    )
     user_certificate: tuple[_Bytes, ...] = Field(description="every value of userCertificate")
     user_smime_certificate: tuple[_Bytes, ...] = Field(
         alias="userSMIMECertificate", description="every value of userSMIMECertificate"
@@ -195,6 +202,7 @@ class Envelope(_Attributes):
                 ),
                 enabled=person.enabled,
                 deleted=person.deleted,
+                units=person.units or None,
                 user_certificate=person.values.user_certificate,
                 user_smime_certificate=person.values.user_smime_certificate,
             ),
@@ -217,6 +225,7 @@ class Envelope(_Attributes):
                 proxy_addresses=data.identity.proxy_addresses,
                 enabled=data.enabled,
                 deleted=data.deleted,
+                units=data.units or (),
                 values=Values.of(data.user_certificate, data.user_smime_certificate),
             ),
         )

@@ -46,6 +46,7 @@ _people = st.builds(
     proxy_addresses=st.lists(_texts, max_size=3).map(tuple),
     enabled=st.booleans(),
     deleted=st.booleans(),
+    units=st.lists(st.from_regex("[0-9a-f]{16}", fullmatch=True, alphabet="0123456789abcdef"), max_size=3).map(tuple),
     values=st.builds(Values.of, st.lists(st.binary(), max_size=3), st.lists(st.binary(), max_size=2)),
 )
 _events = st.builds(

@@ -23,6 +23,7 @@ from sync.core.revocation_list import RevocationList
 from sync.core.revoked import Revoked
 from sync.core.run import Kind, Phase, Run
 from sync.core.suspicion import Reason
+from sync.core.units import units
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.reconciler import Limits
 from sync.reconciling.examining import Difference
@@ -228,11 +229,27 @@ def test_many_changes_are_asked_about_though_nobody_loses() -> None:
         (person("person2").anchor.immutable_id, 1),
         ("@CORP.example", 5),
         ("@other.example", 0),
+        ("ou=sales,dc=corp,dc=example", 2),
+        ("DC=corp,DC=example", 2),
+        ("OU=Sale,DC=corp,DC=example", 0),
     ],
 )
 def test_a_scope_examines_only_some(scope: str, examined: int) -> None:
-    """One person, or a mail domain."""
-    assert crowd(5).reconciler.reconcile(apply=False, scope=scope).examined == examined
+    """One person, a mail domain, or whoever is in a container."""
+    office = crowd(5)
+    for number in range(2):
+        told = person(f"person{number}", office.issue(f"person{number}", key="ec256"))
+        office.process(replace(told, units=units(f"CN=P{number},OU=North,OU=Sales,DC=corp,DC=example")))
+
+    assert office.reconciler.reconcile(apply=False, scope=scope).examined == examined
+
+
+def test_a_container_that_is_none_is_refused() -> None:
+    """Rather than covering nobody, which would look like nothing to do."""
+    with pytest.raises(PermanentError) as refused:
+        crowd(1).reconciler.reconcile(apply=False, scope="OU=Sales,,DC=corp")
+
+    assert refused.value.code is ErrorCode.SCOPE_MALFORMED
 
 
 def test_somebody_elses_value_is_looked_at_once(office: Office) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sync.core.identity import SourceAnchor
 from sync.core.person import Person, Values
+from sync.core.units import units
 from sync.errors import ErrorCode, PermanentError
 from sync.ports import Page, Seen, nobody
 
@@ -166,6 +167,7 @@ def _person(entry: Entry, line: int) -> Person:
         proxy_addresses=tuple(sorted(value.decode("utf-8", "replace") for value in entry.get("proxyaddresses", ()))),
         enabled=not _number(entry, "useraccountcontrol", line) & _ACCOUNT_DISABLED,
         deleted=(_text(entry, "isdeleted") or "").upper() == "TRUE",
+        units=units(_text(entry, "dn") or ""),
         values=Values.of(entry.get("usercertificate", ()), entry.get("usersmimecertificate", ())),
     )
 

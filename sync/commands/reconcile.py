@@ -17,7 +17,10 @@ from sync.reconciler import Reconciliation
 
 def reconcile(
     scope: Annotated[
-        str, typer.Option(help="One person (ImmutableId, address, UPN), a mail domain as @example.com, or ALL.")
+        str,
+        typer.Option(
+            help="One person (ImmutableId, address, UPN), a mail domain as @example.com, an OU by its DN, or ALL."
+        ),
     ] = "ALL",
     approve: Annotated[str | None, typer.Option(help="Do what this guarded run would have done.")] = None,
     status: Annotated[bool, typer.Option("--status", help="Show the run at work and the last ones.")] = False,

@@ -58,7 +58,8 @@ class Person:
     """One person's whole certificate state in the directory, and who that person is there.
 
     The addresses are the directory's claim; whether a certificate matches is judged against the addresses
-    that the cloud knows (rules.md B12), never against these.
+    that the cloud knows (rules.md B12), never against these. `units` marks the containers above the person, the nearest
+    first (core.units); whoever is deleted is in none.
     """
 
     anchor: SourceAnchor
@@ -67,6 +68,7 @@ class Person:
     proxy_addresses: tuple[str, ...] = ()
     enabled: bool = True
     deleted: bool = False
+    units: tuple[str, ...] = ()
     values: Values = Values()
 
     @property
@@ -91,5 +93,7 @@ class Person:
             self.enabled,
             self.deleted,
             [[fingerprint(value) for value in self.values[attribute]] for attribute in Attribute],
+            # Only where there are any: an agent of an earlier release tells none, and its hash is still the same.
+            *([self.units] if self.units else []),
         ]
         return hashlib.sha256(json.dumps(canonical, ensure_ascii=True).encode("ascii")).hexdigest()

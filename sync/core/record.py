@@ -94,10 +94,11 @@ class Record:
     the record is not stored yet.
 
     Of the last event: `state_hash` is its person's, `names` their addresses and UPN, folded, `deleted` whether they
-    have left, `source` the agent that told it. Of the last decision: `desired` is how the recipient should look
-    (core.recipient.appearance), `certificates` are the marks of what is published of theirs (core.revoked),
-    `expiries` the days until which each of these is valid, `awaits` what revocation lists may bring (core.moments),
-    `next_change` is when time alone may make it another one (UTC), `basis` what it was judged on. See core.digest.
+    have left, `units` their containers (core.units), `source` the agent that told it. Of the last decision: `desired`
+    is how the recipient should look (core.recipient.appearance), `certificates` are the marks of what is published of
+    theirs (core.revoked), `expiries` the days until which each of these is valid, `awaits` what revocation lists may
+    bring (core.moments), `next_change` is when time alone may make it another one (UTC), `basis` what it was judged
+    on. See core.digest.
     """
 
     anchor: str
@@ -111,6 +112,7 @@ class Record:
     state_hash: str | None = None
     names: tuple[str, ...] = ()
     deleted: bool = False
+    units: tuple[str, ...] = ()
     desired: str | None = None
     next_change: datetime | None = None
     basis: str | None = None
@@ -134,6 +136,7 @@ class Record:
             state_hash=event.person.state_hash,
             names=tuple(sorted(address.casefold() for address in event.person.addresses)),
             deleted=event.person.deleted,
+            units=event.person.units,
             source=event.source,
         )
 

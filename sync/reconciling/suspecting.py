@@ -15,6 +15,7 @@ from sync.core.lost import Lost, beside
 from sync.core.mirror import Mirror
 from sync.core.revoked import Revoked
 from sync.core.run import Phase, Run
+from sync.core.scope import covering
 from sync.core.suspicion import WAITING, Look, Reason
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import Ledger
@@ -74,8 +75,8 @@ class Suspecting:
         return self._partitions(run, enough, partition)
 
     def sift(self, run: Run, enough: Callable[[], bool]) -> Run:
-        """Look for whoever has an address in the run's scope, `@` and a domain. Raises what Ledger raises."""
-        domain = (run.scope or "").casefold()
+        """Look for whoever is in the run's scope. Raises what Ledger raises."""
+        covers = covering(run.scope or "")
 
         def partition(run: Run, number: int) -> Run:
             suspects: list[dict[str, object]] = []
@@ -84,7 +85,7 @@ class Suspecting:
                 if digest.status in WAITING:
                     continue
                 record = self.ledger.get(digest.anchor)
-                if record is not None and any(name.endswith(domain) for name in record.names):
+                if record is not None and covers(record):
                     suspects.append({"anchor": digest.anchor, "reasons": [Reason.SCOPE]})
                     holding += digest.holding
             self._keep(run, f"{number:02x}", suspects)

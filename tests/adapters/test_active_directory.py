@@ -23,6 +23,7 @@ from sync.adapters.agent_state import StateFile
 from sync.adapters.embedded import Database, EmbeddedQueue
 from sync.agent import Agent, Round
 from sync.core.person import Values
+from sync.core.units import unit
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from tests.adapters.directory_contract import BLOB, FIRST, LONG, SECOND, DirectoryContract, Follower
 from tests.lab import require
@@ -154,15 +155,19 @@ class TestChanges:
         guid = stage.add("paula", mail=["paula@example.com"], userCertificate=[FIRST])
         follower = Follower()
         follower.follow(directory)
+        before, where = follower.people[guid].state_hash, stage.unit
         if change == "rename":
             administrator.rename(stage.accounts[guid], "Paula Neumann, geb. Alt")
         else:
-            administrator.move(stage.accounts[guid], administrator.create_unit(f"Elsewhere {next(_names)}"))
+            where = administrator.create_unit(f"Elsewhere, {next(_names)}")
+            administrator.move(stage.accounts[guid], where)
         follower.people.clear()
         follower.follow(directory)
         paula = follower.here(guid)
         assert paula is not None
         assert (paula.mail, paula.values) == ("paula@example.com", Values.of([FIRST]))
+        assert paula.units[0] == unit(where)
+        assert (paula.state_hash == before) == (change == "rename")
 
     def test_a_new_upn_arrives(self, stage: SambaStage, directory: ActiveDirectory) -> None:
         """The tenant may find the recipient by it."""

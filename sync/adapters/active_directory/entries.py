@@ -9,6 +9,7 @@ from typing import Final
 from sync.adapters.active_directory.messages import Attributes
 from sync.core.identity import SourceAnchor
 from sync.core.person import Attribute, Person, Values
+from sync.core.units import units
 from sync.errors import ErrorCode, PermanentError
 
 Entry = Attributes
@@ -25,6 +26,7 @@ ATTRIBUTES: Final = (
     "proxyAddresses",
     "userAccountControl",
     "isDeleted",
+    "distinguishedName",
 )
 """What makes a person. DirSync is asked for `name` besides, which changes on a rename or move."""
 
@@ -46,6 +48,7 @@ def person(entry: Entry) -> Person:
         proxy_addresses=tuple(sorted(map(_decode, _all(entry, "proxyAddresses")))),
         enabled=not _number(entry, "userAccountControl") & ACCOUNT_DISABLED,
         deleted=deleted,
+        units=() if deleted else units(_text(entry, "distinguishedName") or ""),
         values=Values() if deleted else Values.of(*(_all(entry, attribute) for attribute in Attribute)),
     )
 

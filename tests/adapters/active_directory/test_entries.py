@@ -9,6 +9,7 @@ import pytest
 from sync.adapters.active_directory.entries import Entry, changed_at, object_guid, person
 from sync.core.identity import SourceAnchor
 from sync.core.person import Person, Values
+from sync.core.units import unit
 from sync.errors import ErrorCode, PermanentError
 
 GUID = bytes(range(16))
@@ -18,6 +19,7 @@ ENTRY: Entry = {
     "mail": [b"zoe@example.com"],
     "proxyaddresses": [b"smtp:z@example.com", b"SMTP:zoe@example.com"],
     "useraccountcontrol": [b"512"],
+    "distinguishedname": ["CN=Zoë,OU=Sales,DC=corp,DC=example".encode()],
     "usercertificate": [b"two", b"one"],
     "usersmimecertificate": [b"blob"],
 }
@@ -30,6 +32,7 @@ def test_a_whole_entry() -> None:
         user_principal_name="zoë@corp.example",
         mail="zoe@example.com",
         proxy_addresses=("SMTP:zoe@example.com", "smtp:z@example.com"),
+        units=tuple(map(unit, ("OU=Sales,DC=corp,DC=example", "DC=corp,DC=example", "DC=example"))),
         values=Values.of([b"one", b"two"], [b"blob"]),
     )
 
@@ -58,6 +61,7 @@ def test_a_tombstone_has_no_values() -> None:
     """Even where the recycle bin kept them."""
     tombstone = person({**ENTRY, "isdeleted": [b"TRUE"]})
     assert tombstone.deleted
+    assert not tombstone.units
     assert not tombstone.values
 
 
