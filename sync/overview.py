@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from itertools import islice
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -288,7 +289,7 @@ def _told(digests: Iterable[Digest], progress: Callable[[int], None] | None) -> 
 
 
 def _source(name: str) -> str:
-    return name.removeprefix("heartbeat/").removesuffix(".json")
+    return unquote(name.removeprefix("heartbeat/").removesuffix(".json"))
 
 
 def _read(name: str, content: bytes) -> Mapping[str, Any]:

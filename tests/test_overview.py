@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sync import overview, wiring
+from sync import heartbeat, overview, wiring
 from sync.adapters.embedded import EmbeddedPace
 from sync.cli import app
 from sync.commands.status import picture
@@ -79,6 +79,13 @@ def test_an_agent_that_beats_faster_is_missed_sooner(office: Office) -> None:
         assert concerns(office) == []
         office.pass_time(timedelta(minutes=2))
         assert len(concerns(office)) == 1
+
+
+def test_an_agent_bears_the_name_that_its_events_have(office: Office) -> None:
+    """Which is percent-encoded where its heartbeat lies."""
+    beaten = json.dumps({"at": office.now.isoformat()}).encode()
+    office.losses.blobs.put(heartbeat.name("urn:smime-sync:agent:corp"), beaten)
+    assert "urn:smime-sync:agent:corp" in office.overseer.look().agents
 
 
 def test_an_agent_that_says_so_is_in_trouble(office: Office) -> None:
