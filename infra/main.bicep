@@ -56,6 +56,9 @@ param canary string = ''
 @description('Most instances of the function app; one writes far more than a tenant takes.')
 param maximumInstances int = 4
 
+@description('Client id of the application by which people sign in to console and API (infra/README.md); empty: a function key.')
+param signInClientId string = ''
+
 var abbreviations = loadJsonContent('./abbreviations.json')
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
@@ -150,6 +153,7 @@ module function 'modules/function.bicep' = {
     revocation: revocation
     reconcileSchedule: reconcileSchedule
     canary: canary
+    signInClientId: signInClientId
   }
 }
 
@@ -167,6 +171,7 @@ module alerts 'modules/alerts.bicep' = {
 output AZURE_LOCATION string = location
 output AZURE_RESOURCE_GROUP string = group.name
 output SMIME_SYNC_FUNCTION_NAME string = function.outputs.name
+output SMIME_SYNC_CONSOLE_URL string = function.outputs.consoleUrl
 output SMIME_SYNC_FUNCTION_PRINCIPAL_ID string = identity.outputs.principalId
 output SMIME_SYNC_FUNCTION_CLIENT_ID string = identity.outputs.clientId
 output SMIME_SYNC_VAULT_NAME string = exchangeCredential == 'managed-identity' ? '' : vault!.outputs.name

@@ -91,6 +91,8 @@ class ErrorCode(StrEnum):
     # whoever asks over HTTP
     REQUEST_MALFORMED = "request-malformed"
     REQUEST_UNAUTHORISED = "request-unauthorised"
+    REQUEST_FORBIDDEN = "request-forbidden"
+    REQUEST_TOO_LARGE = "request-too-large"
     CASE_MALFORMED = "case-malformed"
     # us
     UNEXPECTED = "unexpected"
@@ -196,7 +198,9 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.FILE_UNREADABLE: "The file is missing, not readable by this account, or not what its name says.",
     ErrorCode.REVOCATION_SOURCE: "A revocation source cannot be had: see its address, its server, and REVOCATION_PRIVATE if it is inside.",
     ErrorCode.CASE_MALFORMED: "The line is not as `smime-sync validate --help` describes: JSON with value and anchors in base64.",
-    ErrorCode.REQUEST_UNAUTHORISED: "Send the key in the header x-functions-key, or as ?code=; smime-sync serve has it from --key-file.",
+    ErrorCode.REQUEST_UNAUTHORISED: "Send the key in the header x-functions-key, or as ?code=; smime-sync serve has it from --key-file. With SMIME_SYNC_SIGN_IN=entra: sign in; App Service authentication must be on.",
+    ErrorCode.REQUEST_FORBIDDEN: "With SMIME_SYNC_SIGN_IN=entra: have the app role assigned (SmimeSync.Read to look, SmimeSync.Operate to act), and send the header x-requested-with: smime-sync with whatever acts. Pages of other sites are refused.",
+    ErrorCode.REQUEST_TOO_LARGE: "A request has 64 KiB at most; nothing that can be asked for needs more.",
     ErrorCode.REQUEST_MALFORMED: "See what the message names: an unknown address, or a JSON object with other members than are known.",
     ErrorCode.UNEXPECTED: "This is a defect of smime-sync: please report it with the log lines around it; the message is kept.",
 }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.sign_in import BY_KEY, KEY_HOLDER, SignIn
 
 if TYPE_CHECKING:
     from sync.asked import Asked
@@ -23,10 +25,17 @@ if TYPE_CHECKING:
     from sync.reconciler import Reconciler
     from sync.replayer import Choice, Replayer
 
+logger = logging.getLogger("smime_sync.http")
+
+MAX_BODY = 65_536
+"""Bytes of a request: the largest that anybody has a reason to send."""
 _MOST = 1_000
 """Failures of one answer, where the request names no limit."""
 _STATUS = {
     ErrorCode.REQUEST_MALFORMED: 400,
+    ErrorCode.REQUEST_UNAUTHORISED: 401,
+    ErrorCode.REQUEST_FORBIDDEN: 403,
+    ErrorCode.REQUEST_TOO_LARGE: 413,
     ErrorCode.PERSON_UNKNOWN: 404,
     ErrorCode.RUN_UNKNOWN: 404,
     ErrorCode.RUN_ACTIVE: 409,
@@ -36,10 +45,13 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was asked: the members of the query (the last one of a name) and the body."""
+    """What was asked: the members of the query (the last one of a name), the headers (names in lower case), the body;
+    and by whom, as `SignIn.admit` tells."""
 
     query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    by: str = "nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +90,7 @@ class Operations(Protocol):
     def now(self) -> datetime:
         """The moment, in UTC."""
 
-    def approve(self, run_id: str) -> Run:
+    def approve(self, run_id: str, *, by: str) -> Run:
         """Begin a run that may do what this guarded one would have done; in report mode it only looks."""
 
     def health(self) -> dict[str, object]:
@@ -93,6 +105,11 @@ class Route:
     name: str
     method: str
     act: Callable[[Operations, Request], Mapping[str, object] | Answer]
+    of_people: bool = True
+
+    def signs_in(self, sign_in: SignIn) -> bool:
+        """Whether people sign in for it in Entra, so that the host asks for no key."""
+        return self.of_people and sign_in.entra
 
 
 def health(product: Operations, request: Request) -> Mapping[str, object]:  # noqa: ARG001 - asks for nothing
@@ -107,7 +124,7 @@ def status(product: Operations, request: Request) -> Mapping[str, object]:  # no
 
 def explain(product: Operations, request: Request) -> Mapping[str, object]:
     """All about one person: `?user=U`, an ImmutableId, an address or a UPN."""
-    asked = _read(request.query, {"user"})
+    asked = _read(_query(request), {"user"})
     if asked.choice.user is None:
         raise PermanentError(ErrorCode.REQUEST_MALFORMED, "user is missing: an ImmutableId, an address or a UPN")
     return product.explainer.explain(asked.choice.user).to_json()
@@ -120,7 +137,7 @@ def failed(product: Operations, request: Request) -> Mapping[str, object]:
     """
     from sync.replayer import failure_to_public_json  # noqa: PLC0415 - late, for the cold start
 
-    choice = _limited(_read(request.query, {"reason", "user", "message", "since", "limit"}).choice)
+    choice = _limited(_read(_query(request), {"reason", "user", "message", "since", "limit"}).choice)
     told = [failure_to_public_json(each) for each in product.replayer.failed(choice)]
     return {"failed": told, "limit": choice.limit}
 
@@ -161,7 +178,7 @@ def approve(product: Operations, request: Request) -> Mapping[str, object]:
     from sync.reconciling.runs import run_to_json  # noqa: PLC0415 - the same
 
     asked = approval(_said(request))
-    run = product.approve(asked.run) if asked.apply else product.reconciler.guarded(asked.run)
+    run = product.approve(asked.run, by=request.by) if asked.apply else product.reconciler.guarded(asked.run)
     return {"applied": asked.apply and run.apply, "run": run_to_json(run)}
 
 
@@ -182,7 +199,7 @@ def open_guard(product: Operations, request: Request) -> Mapping[str, object]:
 
 
 ROUTES = (
-    Route(name="health", method="GET", act=health),
+    Route(name="health", method="GET", act=health, of_people=False),
     Route(name="status", method="GET", act=status),
     Route(name="explain", method="GET", act=explain),
     Route(name="failed", method="GET", act=failed),
@@ -195,22 +212,44 @@ ROUTES = (
 )
 
 
-def answer(route: Route, product: Callable[[], Operations], request: Request) -> Answer:
-    """Make an answer of what a route says, or of the SyncError in which it ends, with its code and hint."""
+def answer(route: Route, product: Callable[[], Operations], request: Request, sign_in: SignIn = BY_KEY) -> Answer:
+    """Make an answer of what a route says, or of the SyncError in which it ends, with its code and hint.
+
+    Whoever acts, or tries to, is logged: an object id of Entra, or `key`.
+    """
+    acts, applied = route.method == "POST", False
     try:
+        signs_in = route.signs_in(sign_in)
+        request = replace(request, by=sign_in.admit(request.headers, acts=acts) if signs_in else KEY_HOLDER)
+        if len(request.body) > MAX_BODY:
+            raise PermanentError(ErrorCode.REQUEST_TOO_LARGE, f"the body has more than {MAX_BODY} bytes")
         made = route.act(product(), request)
-        return made if isinstance(made, Answer) else _answer(200, made)
+        applied = not isinstance(made, Answer) and made.get("applied") is True
+        told = made if isinstance(made, Answer) else _answer(200, made)
     except SyncError as error:
-        told = {"code": error.code, "message": error.message, "hint": error.hint}
-        status = _STATUS.get(error.code, 503 if isinstance(error, TemporaryError) else 500)
-        pause = error.retry_after if isinstance(error, TemporaryError) else None
-        # RFC 9110, 10.2.3: whole seconds.
-        wait = {} if pause is None else {"Retry-After": str(math.ceil(pause.total_seconds()))}
-        return _answer(status, {"error": told}, wait)
+        told = refusal(error)
+    if acts:
+        logger.info("asked route=%s by=%s applied=%s status=%d", route.name, request.by, applied, told.status)
+    return told
+
+
+def refusal(error: SyncError) -> Answer:
+    """The answer that an error is."""
+    told = {"code": error.code, "message": error.message, "hint": error.hint}
+    status = _STATUS.get(error.code, 503 if isinstance(error, TemporaryError) else 500)
+    pause = error.retry_after if isinstance(error, TemporaryError) else None
+    # RFC 9110, 10.2.3: whole seconds.
+    wait = {} if pause is None else {"Retry-After": str(math.ceil(pause.total_seconds()))}
+    return _answer(status, {"error": told}, wait)
 
 
 def _answer(status: int, content: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(status=status, body=json.dumps(content), headers={"Cache-Control": "no-store", **(headers or {})})
+
+
+def _query(request: Request) -> Mapping[str, str]:
+    """Without the key, which the host has looked at."""
+    return {name: value for name, value in request.query.items() if name != "code"}
 
 
 def _said(request: Request) -> Mapping[str, object]:

@@ -189,13 +189,15 @@ class Reconciler:
         run = self._begun(kind, apply=apply)
         return None if run is None else self._sent_off(run)
 
-    def approve(self, run_id: str, *, apply: bool) -> Run:
-        """Begin a run, in pieces as `start` does, that may do what this guarded one would have done, and no more.
+    def approve(self, run_id: str, *, apply: bool, by: str | None = None) -> Run:
+        """Begin a run, in pieces as `start` does, that may do what this guarded one would have done, and no more; `by`
+        is who let it.
 
         Raises PermanentError `run-unknown`, TemporaryError `run-active`, and what the ports raise.
         """
         approved = self.guarded(run_id)
-        return self._sent_off(self.runs.begin(approved.kind, apply=apply, scope=approved.scope, approves=approved.id))
+        kind, scope = approved.kind, approved.scope
+        return self._sent_off(self.runs.begin(kind, apply=apply, scope=scope, approves=approved.id, by=by))
 
     def advance(self, body: str) -> Run | None:
         """Do the piece that a message asks for, and hand on the next; None when there is nothing for it to do.
@@ -240,8 +242,8 @@ class Reconciler:
             return None
 
     def _sent_off(self, run: Run) -> Run:
-        told = run.id, run.kind, run.apply, run.approves or "-"
-        logger.info("run id=%s kind=%s begun apply=%s approves=%s", *told)
+        told = run.id, run.kind, run.apply, run.approves or "-", run.by or "-"
+        logger.info("run id=%s kind=%s begun apply=%s approves=%s by=%s", *told)
         self._hand_on(run)
         return run if self.continuing is not None else self._through(run, lambda _: None)
 

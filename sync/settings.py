@@ -276,6 +276,11 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings, CanaryS
         "tagged-integers", "tagged-base64", "element-integers", "element-base64", "base64", "integers"
     ] = Field("tagged-integers", description="how bytes are sent; probe names it")
     write_clearing: Literal["null", "empty"] = Field("null", description="how an attribute is cleared; probe names it")
+    sign_in: Literal["key", "entra"] = Field(
+        "key",
+        description="who may ask over HTTP: whoever has a function key, or people by app role in Entra, signed in "
+        "by App Service authentication (security.md)",
+    )
     docs_url: _HttpsUrl | None = Field(
         None,
         description="where the pages of docs/ can be read, as `https://wiki.example/docs/`; the console links there",

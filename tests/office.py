@@ -302,8 +302,8 @@ class Operated:
     def now(self) -> datetime:
         return self.office.now
 
-    def approve(self, run_id: str) -> Run:
-        return self.reconciler.approve(run_id, apply=not self.report)
+    def approve(self, run_id: str, *, by: str) -> Run:
+        return self.reconciler.approve(run_id, apply=not self.report, by=by)
 
     def health(self) -> dict[str, object]:
         return {"status": "ok"}

@@ -37,6 +37,7 @@ from tests.lab.worker import HttpAnswer, Worker, WorkerError, missing
 from tests.lab.worker.payloads import Payload, http_request, queue_message, timer
 from tests.mill import DAY, Authority, Issued, Mill
 from tests.office import anchor, person
+from tests.test_sign_in import OURS, principal
 
 HOST = json.loads((ROOT / "host.json").read_text("utf-8"))
 BINDINGS = (ROOT / "tests" / "golden" / "bindings.json").read_text("utf-8")
@@ -483,6 +484,31 @@ class TestAgreement:
         assert {name: each["methods"] for name, each in bindings.items() if "methods" in each} == routes
         assert bindings.keys() == queues.keys() | timers.keys() | routes.keys()
         assert {each["authLevel"] for each in bindings.values() if "methods" in each} == {"FUNCTION"}
+
+    @pytest.mark.lab
+    def test_the_host_asks_for_no_key_only_where_people_sign_in(self) -> None:
+        """Then the app asks for their role before anything else; health keeps its key."""
+        require("functions worker", missing())
+        environment = {"SMIME_SYNC_SIGN_IN": "entra", "WEBSITE_AUTH_ENABLED": "True"}
+        with Worker.start(environment) as worker:
+            levels = {name: each[0].get("authLevel") for name, each in worker.functions.items()}
+            routes = {route.name for route in http_api.ROUTES}
+            assert {name for name, level in levels.items() if level == "ANONYMOUS"} == routes - {"health"}
+            assert levels["health"] == "FUNCTION"
+
+            def asked(route: str, method: str, headers: dict[str, str]) -> int:
+                url = f"https://app.example/api/{route}"
+                answer = worker.invoke(route, http_request(method, url, headers=headers))
+                assert answer is not None
+                return answer.status
+
+            assert asked("status", "GET", {}) == 401
+            assert asked("status", "GET", principal()) == 403
+            # It has no settings: whoever gets so far is let in.
+            assert asked("status", "GET", principal("SmimeSync.Read")) == 500
+            assert asked("replay", "POST", {**principal("SmimeSync.Read"), **OURS}) == 403
+            assert asked("replay", "POST", principal("SmimeSync.Operate")) == 403
+            assert asked("replay", "POST", {**principal("SmimeSync.Operate"), **OURS}) == 500
 
     def test_every_name_that_the_host_resolves_is_a_setting(self) -> None:
         """The host knows no default: a deployment sets each."""

@@ -167,6 +167,20 @@ def test_a_misspelt_query_is_refused(office: Office, query: dict[str, str]) -> N
     assert ask(office, "failed", query=query).status == 400
 
 
+def test_the_key_in_the_address_is_no_question(office: Office) -> None:
+    """The host has looked at it, and hands it on."""
+    for name in ("failed", "explain"):
+        assert ask(office, name, query={"code": "key", "user": "carol@corp.example"}).status == 200
+
+
+def test_a_body_that_is_too_large_is_refused(office: Office) -> None:
+    """Unread, whatever it asks for."""
+    body = b'{"all": true, "apply": true' + b" " * 65_536 + b"}"
+    answered = ask(office, "replay", body=body)
+    assert (answered.status, json.loads(answered.body)["error"]["code"]) == (413, ErrorCode.REQUEST_TOO_LARGE)
+    assert office.queue.count() == 0
+
+
 def test_health_asks_nobody(office: Office) -> None:
     """It is what a monitor asks every minute."""
     assert json.loads(ask(office, "health").body) == {"status": "ok"}
@@ -234,7 +248,7 @@ def test_an_approved_run_goes_in_pieces(guarded: tuple[Operated, str]) -> None:
     operated, stopped = guarded
     assert operated.continuing is not None
     status, begun = told(operated, "approve", {"run": stopped, "apply": True})
-    assert (status, begun["applied"], begun["run"]["approves"]) == (200, True, stopped)
+    assert (status, begun["applied"], begun["run"]["approves"], begun["run"]["by"]) == (200, True, stopped, "key")
     assert told(operated, "runs")[1]["current"]["id"] == begun["run"]["id"]
     assert operated.office.queue.count() == 0
 

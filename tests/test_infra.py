@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import tree_sitter_bicep
 import yaml
 from tree_sitter import Language, Node, Parser
 
-from sync import census, heartbeat
+from sync import census, heartbeat, sign_in
 from sync.settings import PREFIX, CloudSettings
 from tests.lab import ROOT
 
@@ -117,6 +118,7 @@ def test_every_parameter_of_the_deployment_is_explained() -> None:
 _MODELS: Mapping[str, tuple[Any, str]] = {
     "Microsoft.Web/sites": (web_models, "Site"),
     "Microsoft.Web/serverfarms": (web_models, "AppServicePlan"),
+    "Microsoft.Web/sites/config": (web_models, "SiteAuthSettingsV2"),
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (web_models, "CsmPublishingCredentialsPoliciesEntity"),
     "Microsoft.Storage/storageAccounts": (storage_models, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": (storage_models, "BlobServiceProperties"),
@@ -182,6 +184,33 @@ class TestRules:
         assert app["properties"]["siteConfig"]["ftpsState"] == "Disabled"
         policies = of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
         assert [each["properties"]["allow"] for each in policies] == ["false", "false"]
+
+    def test_people_sign_in_where_the_app_is_told_that_they_do(self) -> None:
+        """One parameter decides both: the app that believes the platform, and the platform that stands before it. Only
+        this tenant's people, and everything but health, which keeps its key."""
+        source = (INFRA / "modules" / "function.bicep").read_text("utf-8")
+        assert "{ name: 'SMIME_SYNC_SIGN_IN', value: empty(signInClientId) ? 'key' : 'entra' }" in source
+        assert "'Microsoft.Web/sites/config@2024-04-01' = if (!empty(signInClientId))" in source
+        (settings,) = [each["properties"] for each in of_type("Microsoft.Web/sites/config")]
+        assert settings["platform"]["enabled"] == "true"
+        assert settings["globalValidation"]["requireAuthentication"] == "true"
+        assert settings["globalValidation"]["excludedPaths"] == ["/api/health"]
+        assert settings["httpSettings"]["requireHttps"] == "true"
+        (provider,) = settings["identityProviders"].values()
+        registration = provider["registration"]
+        assert registration["openIdIssuer"].endswith("${tenant().tenantId}/v2.0'")
+        (app,) = of_type("Microsoft.Web/sites")
+        given = {each["name"]: each["value"] for each in app["properties"]["siteConfig"]["appSettings"]}
+        assert given["WEBSITE_AUTH_AAD_ALLOWED_TENANTS"] == "tenant().tenantId"
+        assert given[registration["clientSecretSettingName"]] == "identityClientId", "no secret: the app's identity"
+
+    def test_the_roles_that_people_get_are_those_that_the_app_asks_for(self) -> None:
+        """For people and for scripts."""
+        roles = json.loads((INFRA / "app-roles.json").read_text("utf-8"))
+        assert {each["value"] for each in roles} == set(sign_in.Role)
+        assert {tuple(each["allowedMemberTypes"]) for each in roles} == {("User", "Application")}
+        assert all(each["isEnabled"] for each in roles)
+        assert len({uuid.UUID(each["id"]) for each in roles}) == len(roles)
 
     def test_there_is_no_secret(self) -> None:
         """No key is listed, read or passed on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from sync import wiring
 from sync.cli import app
 from sync.core.person import Values
 from sync.core.recipient import Recipient, RecipientKind
+from sync.errors import ErrorCode, PermanentError
+from sync.settings import CloudSettings, load
 from sync.triggers import QUEUES
 from tests.lab import ROOT
 from tests.test_host import until
@@ -122,6 +125,15 @@ def test_each_trigger_has_a_source_or_none_can_be_there(tmp_path: Path) -> None:
     """Embedded, a message is given up by whoever delivers it, and a run is done whole by the timer that begins it."""
     hosted = wiring.hosted_embedded(company(tmp_path))
     assert [trigger.name for trigger in QUEUES if hosted.source(trigger) is None] == ["bury", "advance"]
+
+
+def test_people_cannot_sign_in_where_nobody_signs_them_in(tmp_path: Path) -> None:
+    """App Service authentication is the platform's: without it, its header would be anybody's."""
+    example = json.loads((ROOT / "local.settings.json.example").read_text("utf-8"))["Values"]
+    config = load(CloudSettings, {**example, "SMIME_SYNC_SIGN_IN": "entra"})
+    with pytest.raises(PermanentError, match="--key-file") as caught:
+        wiring.hosted(company(tmp_path), config)
+    assert caught.value.code is ErrorCode.SETTINGS_INVALID
 
 
 @pytest.mark.parametrize(

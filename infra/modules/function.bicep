@@ -20,6 +20,7 @@ param policy string
 param revocation string
 param reconcileSchedule string
 param canary string
+param signInClientId string
 
 resource account 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   name: storageName
@@ -81,6 +82,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'AzureWebJobsStorage__accountName', value: storageName }
         { name: 'AzureWebJobsStorage__clientId', value: identityClientId }
         { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
+        // By this name App Service authentication shows Entra the app's identity instead of a secret.
+        { name: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID', value: identityClientId }
         { name: 'PYTHON_THREADPOOL_THREAD_COUNT', value: '24' }
         { name: 'SMIME_SYNC_APPLICATION_INSIGHTS', value: insightsConnectionString }
         { name: 'SMIME_SYNC_CANARY', value: canary }
@@ -101,6 +104,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'SMIME_SYNC_REVOCATION', value: revocation }
         { name: 'SMIME_SYNC_REVOCATION_SOURCES', value: revocation == 'off' ? '' : 'trust/revocation.toml' }
         { name: 'SMIME_SYNC_RUNS_QUEUE', value: 'smime-sync-runs' }
+        { name: 'SMIME_SYNC_SIGN_IN', value: empty(signInClientId) ? 'key' : 'entra' }
         { name: 'SMIME_SYNC_STORAGE__blobServiceUri', value: account.properties.primaryEndpoints.blob }
         { name: 'SMIME_SYNC_STORAGE__clientId', value: identityClientId }
         { name: 'SMIME_SYNC_STORAGE__credential', value: 'managedidentity' }
@@ -110,8 +114,37 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         { name: 'SMIME_SYNC_TENANT_ID', value: exchangeTenantId }
         { name: 'SMIME_SYNC_TRUST_ANCHORS', value: 'trust/anchors.pem' }
         { name: 'SMIME_SYNC_WORK_CONTAINER', value: 'smime-sync-work' }
+        { name: 'WEBSITE_AUTH_AAD_ALLOWED_TENANTS', value: tenant().tenantId }
       ]
     }
+  }
+}
+
+// People sign in before anything reaches the app, which then asks for their role. A monitor's health has the function key.
+resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(signInClientId)) {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: { enabled: true }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'RedirectToLoginPage'
+      redirectToProvider: 'azureactivedirectory'
+      excludedPaths: ['/api/health']
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          clientId: signInClientId
+          clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+          openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+        }
+        validation: { allowedAudiences: [signInClientId, 'api://${signInClientId}'] }
+      }
+    }
+    login: { tokenStore: { enabled: false } }
+    httpSettings: { requireHttps: true }
   }
 }
 
@@ -129,3 +162,4 @@ resource noScm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-0
 }
 
 output name string = app.name
+output consoleUrl string = 'https://${app.properties.defaultHostName}/api/console'

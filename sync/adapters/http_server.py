@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cheroot import wsgi
@@ -20,9 +21,6 @@ from sync.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-MAX_BODY = 65_536
-"""Bytes of a request: the largest that anybody has a reason to send."""
 
 
 @contextmanager
@@ -38,7 +36,7 @@ def serving(
         raise PermanentError(ErrorCode.SETTINGS_INVALID, f"{host} can be reached by others: name a key file")
     server = _Server((host, port), _Application(product, key, prefix), server_name="smime-sync")
     server.expiration_interval = 0.1
-    server.max_request_body_size = MAX_BODY
+    server.max_request_body_size = http_api.MAX_BODY
     try:
         server.prepare()
     except OSError as error:
@@ -70,36 +68,51 @@ class _Application:
     def __init__(self, product: Callable[[], http_api.Operations], key: str | None, prefix: str) -> None:
         self._product = product
         self._key = key
-        self._routes = {(f"{prefix}{route.name}", route.method): route for route in http_api.ROUTES}
-        self._paths = {path for path, _ in self._routes}
+        self._routes = {f"{prefix}{route.name}": route for route in http_api.ROUTES}
 
     def __call__(self, environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         try:
             answer = self._answered(Request(environment))
         except HTTPException as error:
-            answer = _said(error.code or 400, ErrorCode.REQUEST_MALFORMED, error.description or "")
+            answer = _refused(ErrorCode.REQUEST_MALFORMED, error.description or "", error.code or 400)
         return answer(environment, start)
 
     def _answered(self, request: Request) -> Response:
         if not self._allowed(request):
-            return _said(401, ErrorCode.REQUEST_UNAUTHORISED, "the key is missing or wrong")
-        route = self._routes.get((request.path, request.method))
-        if route is None:
-            known = request.path in self._paths
-            return _said(405 if known else 404, ErrorCode.REQUEST_MALFORMED, f"no {request.method} {request.path[:80]}")
-        query = {name: value for name, value in request.args.items() if name != "code"}
-        made = http_api.answer(route, self._product, http_api.Request(query=query, body=request.get_data()))
-        return Response(made.body, made.status, headers=dict(made.headers), mimetype=made.media_type)
+            return _refused(ErrorCode.REQUEST_UNAUTHORISED, "the key is missing or wrong")
+        if self._key is None and _foreign(request):
+            return _refused(ErrorCode.REQUEST_FORBIDDEN, "a page of another site may not ask")
+        route = self._routes.get(request.path)
+        if route is None or route.method != request.method:
+            refused = _refused(
+                ErrorCode.REQUEST_MALFORMED, f"no {request.method} {request.path[:80]}", 405 if route else 404
+            )
+            if route is not None:
+                refused.allow.update([route.method])  # RFC 9110, 15.5.6
+            return refused
+        asked = http_api.Request(query=request.args.to_dict(), body=request.get_data())
+        return _shown(http_api.answer(route, self._product, asked))
 
     def _allowed(self, request: Request) -> bool:
         brought = request.headers.get("x-functions-key") or request.args.get("code") or ""
         return self._key is None or hmac.compare_digest(brought.encode("utf-8"), self._key.encode("utf-8"))
 
 
-def _said(status: int, code: ErrorCode, message: str) -> Response:
-    error = PermanentError(code, message)
-    told = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-    return Response(json.dumps(told), status, mimetype="application/json", headers={"Cache-Control": "no-store"})
+def _foreign(request: Request) -> bool:
+    """Without a key a browser's request is all that it takes, and any page can have one made: it is refused when the
+    browser names another site, or asks for us by a name that is not this machine's."""
+    origin = request.headers.get("origin")
+    ours = {None, f"http://{request.host}", f"https://{request.host}"}
+    return origin not in ours or not _loopback(re.sub(r":\d+$", "", request.host).strip("[]"))
+
+
+def _refused(code: ErrorCode, message: str, status: int | None = None) -> Response:
+    made = http_api.refusal(PermanentError(code, message))
+    return _shown(made if status is None else replace(made, status=status))
+
+
+def _shown(made: http_api.Answer) -> Response:
+    return Response(made.body, made.status, headers=dict(made.headers), mimetype=made.media_type)
 
 
 def _loopback(host: str) -> bool:

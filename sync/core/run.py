@@ -105,7 +105,8 @@ class Run:
     """`place` is the cursor within the phase, `blocks` how many blocks of what was found are kept. Whoever hears
     nothing of it by `alive_until` (UTC) may take it for dead; while `working`, a piece of it is being done.
 
-    `approves` is the guarded run whose losses this one may do. `restarts` is how often the recipients were read again
+    `approves` is the guarded run whose losses this one may do, `by` who let it over HTTP: an object id of Entra, or
+    `key`. `restarts` is how often the recipients were read again
     from the beginning, `troubles` how many pieces failed in a row; `notes` say what could not be seen. `editions` are
     the revocation lists that everybody was held against (core.revoked).
     """
@@ -118,6 +119,7 @@ class Run:
     alive_until: datetime
     scope: str | None = None
     approves: str | None = None
+    by: str | None = None
     place: str = ""
     blocks: int = 0
     pieces: int = 0

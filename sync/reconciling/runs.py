@@ -102,7 +102,15 @@ class Runs:
         run = _read(blob.content, run_id) if blob else None
         return run if run and run.id == run_id else None  # `current` is no id
 
-    def begin(self, kind: Kind, *, apply: bool, scope: str | None = None, approves: str | None = None) -> Run:
+    def begin(
+        self,
+        kind: Kind,
+        *,
+        apply: bool,
+        scope: str | None = None,
+        approves: str | None = None,
+        by: str | None = None,
+    ) -> Run:
         """A new run. Raises TemporaryError `run-active` while another one is at work."""
         now, before = self.now(), self._look()
         if before is not None and not before.run.phase.over:
@@ -117,6 +125,7 @@ class Runs:
             apply=apply,
             scope=scope,
             approves=approves,
+            by=by,
             phase=kind.first,
             alive_until=now + self.patience,
         )

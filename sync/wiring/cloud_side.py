@@ -89,9 +89,9 @@ class App:
         """Begin a run, "full" or "due", whose pieces come over the runs queue; None while another one is at work."""
         return self.reconciler.start(Kind(kind), apply=not self.receiver.processor.report_only)
 
-    def approve(self, run_id: str) -> Run:
-        """Begin a run that may do what this guarded one would have done, as `begin` does."""
-        return self.reconciler.approve(run_id, apply=not self.receiver.processor.report_only)
+    def approve(self, run_id: str, *, by: str) -> Run:
+        """Begin a run that may do what this guarded one would have done, as `begin` does. `by` is who lets it."""
+        return self.reconciler.approve(run_id, apply=not self.receiver.processor.report_only, by=by)
 
     def now(self) -> datetime:
         """The moment, by the product's clock."""

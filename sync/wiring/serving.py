@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from sync import settings, triggers
-from sync.errors import SyncError
+from sync.errors import ErrorCode, PermanentError, SyncError
 from sync.ports import Message, MessageSource
 from sync.wiring.cloud_side import App, Embedded
 from sync.wiring.machine import now, read_secret
@@ -35,7 +35,13 @@ class Hosted:
 
 
 def hosted(product: App, config: settings.CloudSettings) -> Hosted:
-    """The cloud side on a storage account; its queues are made where that is allowed and they are not there."""
+    """The cloud side on a storage account; its queues are made where that is allowed and they are not there.
+
+    Raises PermanentError `settings-invalid` where people should sign in, since nobody is there who signs them in.
+    """
+    if config.sign_in == "entra":
+        told = f"{settings.PREFIX}SIGN_IN=entra needs App Service authentication; here name a --key-file"
+        raise PermanentError(ErrorCode.SETTINGS_INVALID, told)
     values = config.model_dump()
 
     def source(trigger: triggers.QueueTrigger) -> MessageSource:

@@ -64,6 +64,54 @@ def test_another_address_is_nobodys(address: str, method: str, path: str, status
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, ErrorCode.REQUEST_MALFORMED)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "POST"])
+def test_another_method_is_told_the_right_one(address: str, method: str) -> None:
+    """And no site is ever told that it may ask from a browser: there is no CORS header."""
+    headers = {"x-functions-key": KEY, "origin": "https://elsewhere.example"}
+    answer = requests.request(method, f"{address}/api/status", headers=headers, timeout=30)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert not any(name.lower().startswith("access-control") for name in answer.headers)
+
+
+@pytest.fixture(scope="module")
+def open_address() -> Iterator[str]:
+    product = Operated()
+    with serving(lambda: product, host="127.0.0.1", port=0, key=None) as address:
+        yield address
+
+
+class TestWithoutKey:
+    """On loopback a browser can ask without any: then a page of another site could have it do so."""
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"origin": "https://elsewhere.example"},
+            {"origin": "null"},
+            {"origin": "http://127.0.0.1:1"},
+            {"origin": "http://["},
+            {"host": "elsewhere.example"},
+            {"host": "[127.0.0.1"},
+            {"host": ""},
+            {"host": "127.0.0.1.elsewhere.example", "origin": "http://127.0.0.1.elsewhere.example"},
+        ],
+    )
+    def test_another_site_is_refused(self, open_address: str, headers: dict[str, str]) -> None:
+        """Whether the browser says where it comes from, or somebody's DNS names this machine."""
+        for method, name in (("POST", "replay"), ("GET", "failed")):
+            answer = requests.request(
+                method, f"{open_address}/api/{name}", data='{"all": true, "apply": true}', headers=headers, timeout=30
+            )
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, ErrorCode.REQUEST_FORBIDDEN)
+
+    def test_our_own_page_and_a_command_are_answered(self, open_address: str) -> None:
+        """By whichever name of this machine."""
+        port = open_address.rpartition(":")[2]
+        for headers in ({}, {"origin": open_address}, {"host": f"localhost:{port}"}, {"host": f"[::1]:{port}"}):
+            answer = requests.post(f"{open_address}/api/replay", data='{"all": true}', headers=headers, timeout=30)
+            assert answer.status_code == 200
+
+
 def test_a_body_that_is_too_large_is_not_read(address: str) -> None:
     """Nobody has a reason to send one."""
     answer = requests.post(f"{address}/api/replay", data=b"x" * 100_000, headers={"x-functions-key": KEY}, timeout=30)
