@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Any, Final
 
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from sync.adapters.table_ledger.table import Table, key, reading
 from sync.archive import entry_from_json, entry_to_json
@@ -28,10 +28,15 @@ class TableAudit(Table):
     """AuditLog: entities are inserted, and never replaced."""
 
     def append(self, entry: Entry) -> None:
-        """See ports.AuditLog."""
+        """See ports.AuditLog. A table that is not there is made: the entry tells of what was done already, and a new
+        log forgets nothing that anybody decides by."""
         entity = self._packed(entry.id[:_DAY], key(entry.id), entry_to_json(entry))
         with translated(self._service), suppress(ResourceExistsError):
-            self._client.create_entity(entity)
+            try:
+                self._client.create_entity(entity)
+            except ResourceNotFoundError:
+                self.create()
+                self._client.create_entity(entity)
 
     def between(self, since: datetime, until: datetime) -> Iterator[Entry]:
         """See ports.AuditLog."""
