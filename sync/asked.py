@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     StrictBool,
     StrictInt,
+    StrictStr,
     ValidationError,
 )
 
@@ -62,6 +63,14 @@ class Opening(BaseModel):
     apply: StrictBool = False
 
 
+class Trial(BaseModel):
+    """Whether the tenant lets us do what we must: `outside` is a mailbox that our role must not reach."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    outside: StrictStr | None = Field(None, min_length=3, max_length=320)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """Which failures, how fast (None: at once), and whether to act. `chosen` is whether anything narrows the choice."""
@@ -97,6 +106,11 @@ def approval(asked: Mapping[str, object]) -> Approval:
 def opening(asked: Mapping[str, object]) -> Opening:
     """Read for how long the guard shall be open. Raises what `read` raises."""
     return _validated(Opening, asked)
+
+
+def trial(asked: Mapping[str, object]) -> Trial:
+    """Read what a trial of the tenant may touch. Raises what `read` raises."""
+    return _validated(Trial, asked)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

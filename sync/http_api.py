@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sync.explainer import Explainer
     from sync.loss_guard import LossGuard
     from sync.overview import Overseer
+    from sync.preflight import Line
     from sync.reconciler import Reconciler
     from sync.replayer import Choice, Replayer
 
@@ -92,6 +93,9 @@ class Operations(Protocol):
 
     def approve(self, run_id: str, *, by: str) -> Run:
         """Begin a run that may do what this guarded one would have done; in report mode it only looks."""
+
+    def preflight(self, outside: str | None) -> Iterable[Line]:
+        """Try what the tenant lets us do. Raises PermanentError `request-malformed` where there is no tenant."""
 
     def health(self) -> dict[str, object]:
         """Whether the settings are whole."""
@@ -198,6 +202,16 @@ def open_guard(product: Operations, request: Request) -> Mapping[str, object]:
     return {**losses.to_json(replace(losses.look(now), open_until=until)), "applied": asked.apply}
 
 
+def preflight(product: Operations, request: Request) -> Mapping[str, object]:
+    """Try the tenant, with the app's own identity, as `smime-sync preflight --json`: `{"outside": ADDRESS}`, or `{}`.
+
+    A managed identity can be tried nowhere else. Nothing changes; it takes as long as the slowest revocation list.
+    """
+    from sync.asked import trial  # noqa: PLC0415 - late, for the cold start
+
+    return {"checks": [line.to_json() for line in product.preflight(trial(_said(request)).outside)]}
+
+
 ROUTES = (
     Route(name="health", method="GET", act=health, of_people=False),
     Route(name="status", method="GET", act=status),
@@ -208,6 +222,7 @@ ROUTES = (
     Route(name="approve", method="POST", act=approve),
     Route(name="guard", method="GET", act=guard),
     Route(name="open-guard", method="POST", act=open_guard),
+    Route(name="preflight", method="POST", act=preflight),
     Route(name="console", method="GET", act=console),
 )
 

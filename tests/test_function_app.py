@@ -351,6 +351,19 @@ class TestOthers:
         assert answer.json().keys() <= {"status", "version", "trustAnchors"}
         assert len(cloud.tenant.calls) == before
 
+    def test_the_tenant_is_tried_with_the_apps_own_identity(self, cloud: Cloud) -> None:
+        """The role is as it should be, and nobody is written."""
+        cloud.tenant.add_mailbox("boss@corp.example", outside_scope=True)
+        before = sum(entry.writes for entry in cloud.tenant.objects.all(None))
+
+        answer = cloud.call("preflight", "POST", b'{"outside": "boss@corp.example"}')
+
+        levels = {each["check"]: each["level"] for each in answer.json()["checks"]}
+        assert answer.status == 200
+        tried = ("token", "Get-Recipient", "Set-Mailbox", "Set-MailUser", "nothing else", "a write outside the scope")
+        assert {levels[each] for each in tried} == {"ok"}
+        assert sum(entry.writes for entry in cloud.tenant.objects.all(None)) == before
+
     def test_failed_messages_are_listed_without_their_bodies(self, cloud: Cloud) -> None:
         """A body holds names and certificates."""
         cloud.failures.add(a_failure("1", body="secret"))

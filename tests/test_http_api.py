@@ -334,3 +334,20 @@ def test_the_guard_is_not_opened_for_anything_else(office: Office, said: dict[st
     status, refused = told(Operated(office), "open-guard", {**said, "apply": True})
     assert (status, refused["error"]["code"]) == (400, ErrorCode.REQUEST_MALFORMED)
     assert office.losses.look(office.now).open_until is None
+
+
+def test_the_tenant_is_tried_by_whom_the_app_is(office: Office) -> None:
+    """Each check as the command shows it; a mailbox out of reach only where one is named."""
+    operated = Operated(office)
+    checks = [{"check": "token", "level": "ok", "detail": "given", "hint": ""}]
+    assert told(operated, "preflight") == (200, {"checks": checks})
+    assert told(operated, "preflight", {"outside": "boss@corp.example"}) == (200, {"checks": checks})
+    assert operated.tried == [None, "boss@corp.example"]
+
+
+@pytest.mark.parametrize("said", [{"outside": 7}, {"outside": ""}, {"outsde": "boss@corp.example"}])
+def test_a_trial_of_anything_else_is_refused(office: Office, said: dict[str, object]) -> None:
+    """Nothing is tried."""
+    operated = Operated(office)
+    status, refused = told(operated, "preflight", said)
+    assert (status, refused["error"]["code"], operated.tried) == (400, ErrorCode.REQUEST_MALFORMED, [])

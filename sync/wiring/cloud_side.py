@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -25,6 +25,7 @@ from sync.core.record import Failure, Outcome
 from sync.core.revoked import NOTHING_REVOKED
 from sync.core.run import Kind, Run
 from sync.core.summary import issuer_names
+from sync.errors import ErrorCode, PermanentError
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
 from sync.overview import Health, Overseer
@@ -43,12 +44,13 @@ from sync.wiring.judging import judging_policy, read_trust_store, revocation_sou
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import blob_store, claim_store, shared_cache, storage_credential, storage_queue
 from sync.wiring.telemetry import telemetry
-from sync.wiring.tenant import exchange_online, recipients
+from sync.wiring.tenant import exchange_online, preflight, recipients
 
 if TYPE_CHECKING:
     from sync.adapters.embedded import EmbeddedQueue, EmbeddedRecipients
     from sync.adapters.storage_queue import StorageQueue
     from sync.opening import Opener
+    from sync.preflight import Line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class App:
     overseer: Overseer
     losses: LossGuard
     failures: Failures
+    trial: Callable[[str | None], Iterable[Line]] | None = None
+    """What tries the tenant, where there is one."""
 
     def process(self, message: Message) -> Outcome:
         """Handle one message of the change queue. Raises TemporaryError when it must be delivered again."""
@@ -109,6 +113,12 @@ class App:
     def watch(self) -> Health:
         """Every five minutes: say in the log what somebody should look at."""
         return Watcher(overseer=self.overseer).watch()
+
+    def preflight(self, outside: str | None) -> Iterable[Line]:
+        """Try what the tenant lets us do. Raises PermanentError `request-malformed` where there is no tenant."""
+        if self.trial is None:
+            raise PermanentError(ErrorCode.REQUEST_MALFORMED, "this product has no tenant to try")
+        return self.trial(outside)
 
     def health(self) -> dict[str, object]:
         """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
@@ -212,7 +222,7 @@ def cloud_from(config: settings.CloudSettings) -> App:
         docs=config.docs_url or "",
         ends=lambda: own_certificates.of_function(config, trust, now()),
     )
-    return App(**cases)
+    return App(**cases, trial=lambda outside: preflight(config, outside).lines())
 
 
 def _canary(config: settings.CloudSettings, blobs: BlobStore) -> CanaryWatch | None:
