@@ -76,6 +76,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-ind
 lock:
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv; $(BIN)/pip install --quiet uv; }
 	$(LOCK) --python-version 3.11 pyproject.toml --extra function -o requirements.txt
+	$(LOCK) --python-version 3.11 pyproject.toml --extra function --extra ldap -o requirements/function-ldap.txt
 	$(LOCK) --python-version 3.11 pyproject.toml --extra agent -o requirements/agent.txt
 	$(LOCK) --python-version 3.11 requirements/build.in -o requirements/build.txt
 	$(LOCK) --python-version 3.11 pyproject.toml --extra serve -o requirements/serve.txt

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync import envelope, telemetry
-from sync.core.event import Cause, Event
+from sync.core.event import Cause, Event, agent_of
 from sync.core.guard import Guard
 from sync.core.identity import Watermark
 from sync.core.news import News, news
@@ -137,7 +137,7 @@ class Agent:
     @property
     def source(self) -> str:
         """Who tells, as events say it. Raises what the directory raises when it must be asked for its name."""
-        return f"urn:smime-sync:agent:{self.directory.name}"
+        return agent_of(self.directory.name)
 
     def active(self) -> bool:
         """Whether this is the active agent, or has just become it."""

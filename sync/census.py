@@ -3,6 +3,9 @@
     census/<source>/manifest.json          who made it, when, and the SHA-256 of each part; signed like an event
     census/<source>/<watermark>/<xx>.gz    a partition (core.digest.place): lines `anchor<TAB>state hash`, by place
 
+A list that reconciliation reads from the directory itself (sync.reconciling.listing) says of everybody, with a further
+`<TAB>-`, who has no values: of them an agent tells only once they have had any.
+
 `source` is the agent as its events name it, percent-encoded. What stands in the container proves nothing: a part counts
 only by its digest in the manifest, and the manifest by its signature, where events have to be signed.
 """
@@ -19,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -37,6 +40,17 @@ Sign = Callable[[bytes], str]
 _MANIFEST: Final = "manifest.json"
 LARGEST: Final = 64 << 20
 """A part of a million people has half a megabyte."""
+
+
+_HOLDS_NOTHING: Final = "\t-"
+
+
+class Line(NamedTuple):
+    """One person. `holds` is whether they have values, or are told all the same."""
+
+    anchor: str
+    state_hash: str
+    holds: bool = True
 
 
 class Part(BaseModel):
@@ -160,10 +174,8 @@ def in_parts(
     made = Manifest(source=source, watermark=watermark, created=created)
     parts: dict[str, Part] = {}
     for partition, group in groupby(people, key=lambda each: place(each[0])[:2]):
-        lines = [f"{anchor}\t{state_hash}\n" for anchor, state_hash in group]
-        content = gzip.compress("".join(lines).encode("utf-8"), mtime=0)
+        content, parts[partition] = packed(Line(anchor, state_hash) for anchor, state_hash in group)
         blobs.put(part_name(made, partition), content)
-        parts[partition] = Part(sha256=hashlib.sha256(content).hexdigest(), people=len(lines))
         yield parts[partition]
     made = replace(made, people=sum(part.people for part in parts.values()), parts=MappingProxyType(parts))
     if sign is not None:
@@ -171,6 +183,13 @@ def in_parts(
     blobs.put(manifest_name(source), made.to_json())
     _tidy(blobs, made, before.content if before else None)
     return made
+
+
+def packed(lines: Iterable[Line]) -> tuple[bytes, Part]:
+    """A part of these people, and what a manifest says of it."""
+    written = [f"{each.anchor}\t{each.state_hash}{'' if each.holds else _HOLDS_NOTHING}\n" for each in lines]
+    content = gzip.compress("".join(written).encode("utf-8"), mtime=0)
+    return content, Part(sha256=hashlib.sha256(content).hexdigest(), people=len(written))
 
 
 def _tidy(blobs: BlobStore, made: Manifest, before: bytes | None) -> None:
@@ -184,8 +203,8 @@ def _tidy(blobs: BlobStore, made: Manifest, before: bytes | None) -> None:
             blobs.delete(name)
 
 
-def lines_of(content: bytes, part: Part) -> Iterator[tuple[str, str]]:
-    """The people of a part, anchor and state hash, as they stand there.
+def lines_of(content: bytes, part: Part) -> Iterator[Line]:
+    """The people of a part as they stand there.
 
     Raises PermanentError `census-malformed` when it is not the part that the manifest names.
     """
@@ -199,10 +218,10 @@ def lines_of(content: bytes, part: Part) -> Iterator[tuple[str, str]]:
     if not unpacking.eof:
         raise _malformed(f"a part is cut off, or unpacks to more than {LARGEST} bytes")
     for line in text.splitlines():
-        anchor, tab, state_hash = line.partition("\t")
+        anchor, tab, state = line.partition("\t")
         if not tab:
             raise _malformed("a line has no state")
-        yield anchor, state_hash
+        yield Line(anchor, state.removesuffix(_HOLDS_NOTHING), not state.endswith(_HOLDS_NOTHING))
 
 
 def _malformed(told: str) -> PermanentError:

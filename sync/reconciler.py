@@ -2,11 +2,11 @@
 
 It writes nothing itself. A run goes through phases (core.run), in pieces of bounded time that any instance may do:
 
-1 Read what every recipient looks like. 2 Hold everybody in the ledger against that, against the agent's list, time,
-policy, trust store and revocation lists: by digests, so that a million people cost seconds. 3 Examine whoever is
-suspect as the processor would. 4 Stop when too many would lose their last certificate, or change at all: an
-administrator looks, and approves that very run. 5 Send the differing people's last event again, and ask the agent for
-whoever was lost.
+1 Read the directory, where it is reached from here; read what every recipient looks like. 2 Hold everybody in the
+ledger against that, against the lists of everybody, time, policy, trust store and revocation lists: by digests, so that
+a million people cost seconds. 3 Examine whoever is suspect as the processor would. 4 Stop when too many would lose
+their last certificate, or change at all: an administrator looks, and approves that very run. 5 Send the differing
+people's last event again, and ask the agent for whoever was lost.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from sync.core.suspicion import WAITING, Reason
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.lookup import find_record
 from sync.loss_guard import LossGuard
-from sync.ports import BlobStore, EventQueue, Ledger, RecipientList
+from sync.ports import BlobStore, Directory, EventQueue, Ledger, RecipientList
 from sync.processor import Processor
 from sync.reconciling.censuses import Censuses
 from sync.reconciling.examining import FOUND, Difference, Examining, repairable
+from sync.reconciling.listing import Listing
 from sync.reconciling.reading import Reading
 from sync.reconciling.runs import Runs, Taken
 from sync.reconciling.sending import Sending
@@ -105,9 +106,11 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
-    """`recipients` None: the tenant shows nothing. `asking` leads to the agent, `continuing` to whichever instance does
-    the next piece; `waiting` tells how many events lie on the change queue, `revoked` what the lists name now, fetched
-    when it is asked. A piece takes about `piece`; a run of which nothing was heard for three is taken for dead.
+    """`recipients` None: the tenant shows nothing. `directory` connects to it where it is reached from here: a full run
+    then lists everybody itself, beside what other agents list in `censuses`. `asking` leads to the agent, `continuing`
+    to whichever instance does the next piece; `waiting` tells how many events lie on the change queue, `revoked` what
+    the lists name now, fetched when it is asked. A piece takes about `piece`; a run of which nothing was heard for
+    three is taken for dead.
     """
 
     ledger: Ledger
@@ -120,6 +123,7 @@ class Reconciler:
     opening: Callable[[str], Event] = envelope.parse
     recipients: RecipientList | None = None
     censuses: Censuses | None = None
+    directory: Callable[[], Directory] | None = None
     asking: Asking | None = None
     continuing: EventQueue | None = None
     waiting: Callable[[], int] = field(default=lambda: 0)
@@ -153,7 +157,7 @@ class Reconciler:
         kind = Kind.SCOPE if scope is not None else Kind.FULL
         if approved is not None and scope is None:
             kind, scope = approved.kind, approved.scope
-        run = self.runs.begin(kind, apply=apply, scope=scope, approves=approve)
+        run = self._begin(kind, apply=apply, scope=scope, approves=approve)
         return self.found(self._through(run, progress or (lambda _: None)))
 
     def found(self, run: Run) -> Reconciliation:
@@ -197,7 +201,7 @@ class Reconciler:
         """
         approved = self.guarded(run_id)
         kind, scope = approved.kind, approved.scope
-        return self._sent_off(self.runs.begin(kind, apply=apply, scope=scope, approves=approved.id, by=by))
+        return self._sent_off(self._begin(kind, apply=apply, scope=scope, approves=approved.id, by=by))
 
     def advance(self, body: str) -> Run | None:
         """Do the piece that a message asks for, and hand on the next; None when there is nothing for it to do.
@@ -232,9 +236,21 @@ class Reconciler:
         """Where runs are kept."""
         return Runs(blobs=self.blobs, now=self.now, patience=3 * self.piece)
 
+    def _begin(
+        self,
+        kind: Kind,
+        *,
+        apply: bool,
+        scope: str | None = None,
+        approves: str | None = None,
+        by: str | None = None,
+    ) -> Run:
+        first = Phase.DIRECTORY if kind is Kind.FULL and self.directory is not None else kind.first
+        return self.runs.begin(kind, apply=apply, scope=scope, approves=approves, by=by, first=first)
+
     def _begun(self, kind: Kind, *, apply: bool) -> Run | None:
         try:
-            return self.runs.begin(kind, apply=apply)
+            return self._begin(kind, apply=apply)
         except TemporaryError as error:
             if error.code is not ErrorCode.RUN_ACTIVE:
                 raise
@@ -273,6 +289,10 @@ class Reconciler:
 
     def _step(self, run: Run, enough: Callable[[], bool]) -> Run:
         match run.phase:
+            case Phase.DIRECTORY if self.directory is not None:
+                return Listing(connect=self.directory, ledger=self.ledger, runs=self.runs).step(run, enough)
+            case Phase.DIRECTORY:
+                return run.enters(Phase.READ)  # begun with another setting
             case Phase.READ:
                 return Reading(recipients=self.recipients, runs=self.runs).step(run, enough)
             case Phase.COMPARE:

@@ -204,7 +204,44 @@ class CanarySettings(_Settings):
     )
 
 
-class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings, CanarySettings):
+class DirectorySettings(_Settings):
+    """How Active Directory is read: the agent's settings, and the function's where it reads it itself."""
+
+    ldap_hosts: Names = Field(
+        (), description="domain controllers by DNS name, the preferred one first; else DNS names those of LDAP_DOMAINS"
+    )
+    ldap_domains: Names = Field(
+        (), description="domains of the forest by DNS name; each is read from its own checkpoint"
+    )
+    ldap_site: str | None = Field(None, description="Active Directory site whose controllers are asked first")
+    ldap_user: str | None = Field(None, description="bind name: UPN, DN or DOMAIN\\user; with a keytab the principal")
+    ldap_password_file: Path | None = Field(
+        None, description="file that holds the password, readable by the agent only; or else a keytab"
+    )
+    ldap_keytab: Path | None = Field(None, description="keytab: log on by Kerberos, bound to the TLS channel")
+    ldap_start_tls: bool = Field(False, description="StartTLS on port 389 instead of LDAPS")
+    ldap_ca_file: Path | None = Field(None, description="CA file of the domain controllers; else the system's roots")
+    ldap_server_name: str | None = Field(None, description="the name in their certificates, when it is not the host's")
+    ldap_port: int | None = Field(None, ge=1, le=65535, description="else 636, or 389 with StartTLS")
+    ldap_base: str | None = Field(None, description="only people under this DN are in scope; else the whole domain")
+    ldap_contacts: bool = Field(False, description="contacts too, not only users")
+    ldap_filter: str | None = Field(None, description="LDAP filter that people in scope must match besides")
+    ldap_excluded_groups: Annotated[tuple[str, ...], BeforeValidator(_split_dns)] = Field(
+        (), description="DNs of groups whose members, nested ones too, are out of scope; separated by semicolons"
+    )
+
+    @staticmethod
+    def missing(given: Mapping[str, str]) -> Iterator[str]:
+        """What a directory cannot be read without."""
+        if "ldap_user" not in given:
+            yield f"{PREFIX}LDAP_USER is missing"
+        if "ldap_hosts" not in given and "ldap_domains" not in given:
+            yield f"set {PREFIX}LDAP_HOSTS or {PREFIX}LDAP_DOMAINS (their controllers are found by DNS), or both"
+        if ("ldap_password_file" in given) == ("ldap_keytab" in given):
+            yield f"set {PREFIX}LDAP_PASSWORD_FILE or {PREFIX}LDAP_KEYTAB, one of the two"
+
+
+class CloudSettings(JudgingSettings, DirectorySettings, StorageSettings, TelemetrySettings, CanarySettings):
     """The function's settings."""
 
     tenant_id: _Guid = Field(description="the tenant's directory id")
@@ -261,6 +298,11 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings, CanaryS
     runs_queue: _QueueName = Field(
         "smime-sync-runs", description="queue by which the pieces of a reconciliation go from one instance to the next"
     )
+    directory: Literal["census", "ldap"] = Field(
+        "census",
+        description="how a full reconciliation learns whom the directory has: by the agent's list, or by reading it "
+        "where the function reaches a domain controller, with the agent's `LDAP_` settings (operating.md)",
+    )
     run_piece_seconds: float = Field(
         60,
         ge=1,
@@ -293,6 +335,8 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings, CanaryS
         yield from super().gaps(given)
         if "storage__queueserviceuri" in given and "storage__tableserviceuri" not in given:
             yield f"{STORAGE}__tableServiceUri is missing beside {STORAGE}__queueServiceUri"
+        if given.get("directory") == "ldap":
+            yield from cls.missing(given)
         off = given.get("require_signed_events", "").lower() in {"false", "0", "no", "off", "n", "f"}
         if not off and "event_keys_file" not in given:
             yield f"{PREFIX}REQUIRE_SIGNED_EVENTS needs {PREFIX}EVENT_KEYS_FILE (or set it to false)"
@@ -315,27 +359,10 @@ class CloudSettings(JudgingSettings, StorageSettings, TelemetrySettings, CanaryS
                 yield f"{PREFIX}CREDENTIAL={credential} needs {PREFIX}{name.upper()}"
 
 
-class AgentSettings(StorageSettings, TelemetrySettings, CanarySettings):
+class AgentSettings(DirectorySettings, StorageSettings, TelemetrySettings, CanarySettings):
     """The agent's settings."""
 
     state_file: Path = Field(description="the agent's memory: a SQLite file that survives restarts")
-    ldap_hosts: Names = Field(
-        (), description="domain controllers by DNS name, the preferred one first; else DNS names those of LDAP_DOMAINS"
-    )
-    ldap_domains: Names = Field(
-        (), description="domains of the forest by DNS name; each is read from its own checkpoint"
-    )
-    ldap_site: str | None = Field(None, description="Active Directory site whose controllers are asked first")
-    ldap_user: str = Field(min_length=1, description="bind name: UPN, DN or DOMAIN\\user; with a keytab the principal")
-    ldap_password_file: Path | None = Field(
-        None, description="file that holds the password, readable by the agent only; or else a keytab"
-    )
-    ldap_keytab: Path | None = Field(None, description="keytab: log on by Kerberos, bound to the TLS channel")
-    ldap_start_tls: bool = Field(False, description="StartTLS on port 389 instead of LDAPS")
-    ldap_ca_file: Path | None = Field(None, description="CA file of the domain controllers; else the system's roots")
-    ldap_server_name: str | None = Field(None, description="the name in their certificates, when it is not the host's")
-    ldap_port: int | None = Field(None, ge=1, le=65535, description="else 636, or 389 with StartTLS")
-    ldap_base: str | None = Field(None, description="only people under this DN are in scope; else the whole domain")
     state_limit_mb: int = Field(4096, ge=1, description="the state file's largest size, in MiB")
     signing_key_file: Path | None = Field(
         None, description="PEM file with the private key that signs events; `smime-sync agent key` makes one"
@@ -357,20 +384,12 @@ class AgentSettings(StorageSettings, TelemetrySettings, CanarySettings):
         le=300,
         description="how often the agent says that it is alive; five times this is silence to `status`",
     )
-    ldap_contacts: bool = Field(False, description="contacts too, not only users")
-    ldap_filter: str | None = Field(None, description="LDAP filter that people in scope must match besides")
-    ldap_excluded_groups: Annotated[tuple[str, ...], BeforeValidator(_split_dns)] = Field(
-        (), description="DNs of groups whose members, nested ones too, are out of scope; separated by semicolons"
-    )
     poll_seconds: float = Field(30, ge=1, le=3600, description="the timed round behind the notifications, in seconds")
 
     @classmethod
     def gaps(cls, given: Mapping[str, str]) -> Iterator[str]:
         yield from super().gaps(given)
-        if "ldap_hosts" not in given and "ldap_domains" not in given:
-            yield f"set {PREFIX}LDAP_HOSTS or {PREFIX}LDAP_DOMAINS (their controllers are found by DNS), or both"
-        if ("ldap_password_file" in given) == ("ldap_keytab" in given):
-            yield f"set {PREFIX}LDAP_PASSWORD_FILE or {PREFIX}LDAP_KEYTAB, one of the two"
+        yield from cls.missing(given)
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)

@@ -163,7 +163,7 @@ def test_a_full_import_killed_in_the_middle_reads_only_the_rest(site: Site, tmp_
     access = Access(
         hosts=config.ldap_hosts,
         server_name=config.ldap_server_name,
-        user=config.ldap_user,
+        user=config.ldap_user or "",
         password="The-agents-0wn-password",
         ca_file=config.ldap_ca_file,
     )
@@ -209,7 +209,9 @@ def test_a_running_agent_tells_of_itself_and_of_everybody(site: Site) -> None:
         assert (manifest.source, manifest.watermark, manifest.people) == (event.source, event.watermark, 1)
         ((name, part),) = manifest.parts.items()
         content = container.download_blob(census.part_name(manifest, name)).readall()
-        assert list(census.lines_of(content, part)) == [(event.person.anchor.immutable_id, event.person.state_hash)]
+        assert list(census.lines_of(content, part)) == [
+            census.Line(event.person.anchor.immutable_id, event.person.state_hash)
+        ]
         # Asked for both, it tells of the living as they are and of the stranger that there is nobody.
         asking = Asking(StorageQueue.from_connection_string(site.settings["SMIME_SYNC_STORAGE"], f"{site.name}-asked"))
         for guid in (anna.guid, uuid.uuid4().bytes):

@@ -38,7 +38,7 @@ def people_of(blobs: BlobStore, manifest: census.Manifest) -> list[tuple[str, st
     for name, part in manifest.parts.items():
         blob = blobs.get(census.part_name(manifest, name))
         assert blob is not None
-        found += census.lines_of(blob.content, part)
+        found += [(line.anchor, line.state_hash) for line in census.lines_of(blob.content, part)]
     return found
 
 

@@ -21,7 +21,7 @@ import yaml
 from tree_sitter import Language, Node, Parser
 
 from sync import census, heartbeat, sign_in
-from sync.settings import PREFIX, CloudSettings
+from sync.settings import PREFIX, CloudSettings, DirectorySettings
 from tests.lab import ROOT
 
 INFRA = ROOT / "infra"
@@ -335,6 +335,8 @@ LEFT_TO_DEFAULTS = {
     "canary_seconds": "the same",
     "loss_guard_people": "the same",
     "run_piece_seconds": "the same",
+    "directory": "the template's app reaches no domain controller; the agent's list does",
+    **dict.fromkeys(DirectorySettings.model_fields, "for directory=ldap alone"),
     "loss_guard_percent": "the same",
     "writes_at_once": "the same",
     "writes_per_second": "the same",

@@ -65,7 +65,7 @@ class Site:
         for name, part in sorted(manifest.parts.items()):
             blob = self.blobs.get(census.part_name(manifest, name))
             assert blob is not None
-            found += census.lines_of(blob.content, part)
+            found += [(line.anchor, line.state_hash) for line in census.lines_of(blob.content, part)]
         assert found == sorted(found, key=lambda each: place(each[0]))
         assert len(found) == manifest.people
         return dict(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -173,7 +173,7 @@ class Killed:
         self._call()
         self.inner.delete(name)
 
-    def names(self, prefix: str) -> object:
+    def names(self, prefix: str) -> Iterator[str]:
         self._call()
         return self.inner.names(prefix)
 
@@ -215,6 +215,19 @@ def test_killed_at_any_moment_the_message_that_comes_again_ends_the_run() -> Non
         assert {name: office.held(name) for name in held} == held
         pieces.wipe(*held)
     assert at > 20
+
+
+def test_a_run_whose_end_was_kept_and_no_more_is_among_the_past_ones_later(pieces: Pieces) -> None:
+    """Its process was killed between the two."""
+    blobs, reconciler = pieces.office.losses.blobs, pieces.reconciler()
+    pieces.wipe(*NAMES)
+    run = reconciler.start(Kind.FULL, apply=True)
+    assert run is not None
+    assert pieces.work(reconciler).phase is Phase.GUARDED
+    blobs.delete(f"runs/{run.id}.json")
+    assert reconciler.start(Kind.DUE, apply=True) is not None
+    assert pieces.work(reconciler).phase is Phase.DONE
+    assert reconciler.guarded(run.id).counts.differing == 12
 
 
 def test_a_message_that_comes_twice_does_nothing_twice(pieces: Pieces) -> None:

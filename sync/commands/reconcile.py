@@ -53,6 +53,8 @@ def _progress(bar: Progress, task: TaskID, run: Run) -> None:
     total: int | None = None
     completed, told = 0, f"{counts.suspects or counts.recipients:,}"
     match run.phase:
+        case Phase.DIRECTORY:
+            told = f"{counts.directory:,}"
         case Phase.COMPARE | Phase.SIFT | Phase.LISTS:
             total, completed, told = 256, int(run.place or "0", 16), f"{counts.people:,} people"
         case Phase.EXAMINE:

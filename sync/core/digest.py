@@ -28,6 +28,14 @@ def place(anchor: str) -> str:
     return hashlib.sha256(anchor.encode("utf-8")).hexdigest()
 
 
+PARTITIONS = 256
+
+
+def bounds(partition: int) -> tuple[str, str | None]:
+    """After which place a partition begins, and before which it ends; None at the end of all."""
+    return f"{partition:02x}", f"{partition + 1:02x}" if partition + 1 < PARTITIONS else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
     """One person in short; the fields are the record's (core.record.Record).

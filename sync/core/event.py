@@ -21,6 +21,11 @@ class Cause(StrEnum):
     RESTORE = "restore"
 
 
+def agent_of(domain: str) -> str:
+    """How the agent of a directory, named by its domain, calls itself as the source of events."""
+    return f"urn:smime-sync:agent:{domain}"
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Names an event that is too large for a message: SHA-256 (lower-case hex) and length of its bytes."""

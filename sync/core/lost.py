@@ -23,12 +23,14 @@ class Lost(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One person of an agent's list: the state that it told last. `source` is that agent, as in its events."""
+    """One person of an agent's list: the state that it told last. `source` is that agent, as in its events; whoever
+    `holds` nothing is told only once they have."""
 
     place: str
     anchor: str
     state_hash: str
     source: str
+    holds: bool = True
 
 
 def beside(
@@ -44,7 +46,7 @@ def beside(
     for digest in digests:
         here = digest.place
         while line is not None and line.place < here:
-            yield None, line, Lost.UNKNOWN
+            yield None, line, _unheard(line)
             line = _past(rest, line.place)
         if line is None or line.place != here:
             gone = not digest.deleted and _older(digest, lists)
@@ -56,8 +58,12 @@ def beside(
             line = next(rest, None)
         yield digest, met, Lost.DIFFERENT if not same and _older(digest, lists) else None
     while line is not None:
-        yield None, line, Lost.UNKNOWN
+        yield None, line, _unheard(line)
         line = _past(rest, line.place)
+
+
+def _unheard(line: Told) -> Lost | None:
+    return Lost.UNKNOWN if line.holds else None
 
 
 def _older(digest: Digest, lists: Mapping[str, Watermark]) -> bool:

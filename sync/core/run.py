@@ -8,8 +8,10 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a run stands; the first seven are at work, in this order, each run in those of its kind."""
+    """Where a run stands; the first eight are at work, in this order, each run in those of its kind."""
 
+    DIRECTORY = "directory"
+    """The directory is read, where the function reaches it."""
     READ = "read"
     """The recipients are read, page by page."""
     COMPARE = "compare"
@@ -57,14 +59,15 @@ class Kind(StrEnum):
 class Counts:
     """What a run has counted so far, in people.
 
-    `recipients` were read; `people` of the ledger were compared, of whom `holding` have certificates of ours; whoever's
-    event `failed` or was `deferred` was not. `suspects` of them were to be examined, `examined` were; `differing` would
-    change and `losing` of these would lose the last certificate that we published; `settled` turned out to be as they
-    should, `unreadable` could not be examined. `unknown`, `different` and `gone` are what was lost (core.lost),
-    `gone_holding` those of the last who have certificates of ours. `sent` went back on the queue, and the agent was
-    `asked` for so many.
+    `directory` were read in the directory, and `recipients` in the tenant; `people` of the ledger were compared, of
+    whom `holding` have certificates of ours; whoever's event `failed` or was `deferred` was not. `suspects` of them
+    were to be examined, `examined` were; `differing` would change and `losing` of these would lose the last certificate
+    that we published; `settled` turned out to be as they should, `unreadable` could not be examined. `unknown`,
+    `different` and `gone` are what was lost (core.lost), `gone_holding` those of the last who have certificates of
+    ours. `sent` went back on the queue, and the agent was `asked` for so many.
     """
 
+    directory: int = 0
     recipients: int = 0
     people: int = 0
     holding: int = 0
@@ -108,7 +111,8 @@ class Run:
     `approves` is the guarded run whose losses this one may do, `by` who let it over HTTP: an object id of Entra, or
     `key`. `restarts` is how often the recipients were read again
     from the beginning, `troubles` how many pieces failed in a row; `notes` say what could not be seen. `editions` are
-    the revocation lists that everybody was held against (core.revoked).
+    the revocation lists that everybody was held against (core.revoked), `listing` is the SHA-256 of the list of
+    everybody that the run made itself (reconciling.listing).
     """
 
     id: str
@@ -130,6 +134,7 @@ class Run:
     asks: Asks = Asks.EACH
     notes: tuple[str, ...] = ()
     editions: tuple[str, ...] = ()
+    listing: str = ""
     ended: datetime | None = None
 
     def enters(self, phase: Phase) -> Run:

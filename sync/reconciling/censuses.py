@@ -1,4 +1,4 @@
-"""The agents' lists of everybody, as a run reads them."""
+"""The lists of everybody, the agents' and a run's own, as a run reads them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,18 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A list: its manifest, which is trusted, and what fetches a part of it by its name; None when it is not there."""
+
+    manifest: census.Manifest
+    fetch: Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """The lists as they were when they were opened."""
 
-    blobs: BlobStore
-    manifests: tuple[census.Manifest, ...]
+    lists: tuple[Listed, ...]
     notes: tuple[str, ...]
 
     def partition(self, number: int) -> Partition:
@@ -45,9 +52,10 @@ class Opened:
         told: list[list[Told]] = []
         lists: dict[str, Watermark] = {}
         notes: list[str] = []
-        for manifest in self.manifests:
+        for each in self.lists:
+            manifest = each.manifest
             try:
-                told.append(list(self._people(manifest, name)))
+                told.append(list(_people(each, name)))
             except PermanentError as error:
                 if error.code is not ErrorCode.CENSUS_MALFORMED:
                     raise
@@ -56,20 +64,21 @@ class Opened:
                 lists[manifest.source] = manifest.watermark
         return Partition(told=list(heapq.merge(*told, key=lambda each: each.place)), lists=lists, notes=tuple(notes))
 
-    def _people(self, manifest: census.Manifest, name: str) -> Iterator[Told]:
-        part = manifest.parts.get(name)
-        if part is None:
-            return
-        blob = self.blobs.get(census.part_name(manifest, name))
-        if blob is None:
-            raise PermanentError(ErrorCode.CENSUS_MALFORMED, "the census: a part is not there any more")
-        before = ""
-        for anchor, state_hash in census.lines_of(blob.content, part):
-            here = place(anchor)
-            if not (before < here and here.startswith(name)):
-                raise PermanentError(ErrorCode.CENSUS_MALFORMED, "the census: a part is not in order of place")
-            before = here
-            yield Told(here, anchor, state_hash, manifest.source)
+
+def _people(listed: Listed, name: str) -> Iterator[Told]:
+    part = listed.manifest.parts.get(name)
+    if part is None:
+        return
+    content = listed.fetch(name)
+    if content is None:
+        raise PermanentError(ErrorCode.CENSUS_MALFORMED, "the census: a part is not there any more")
+    before = ""
+    for line in census.lines_of(content, part):
+        here = place(line.anchor)
+        if not (before < here and here.startswith(name)):
+            raise PermanentError(ErrorCode.CENSUS_MALFORMED, "the census: a part is not in order of place")
+        before = here
+        yield Told(here, line.anchor, line.state_hash, listed.manifest.source, line.holds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +90,10 @@ class Censuses:
     verifier: Verifier | None = None
     required: bool = False
 
-    def open(self) -> Opened:
-        """The lists that there are now. Raises what BlobStore raises."""
-        manifests: list[census.Manifest] = []
+    def open(self, own: Listed | None = None) -> Opened:
+        """The lists that there are now; a run's `own` stands for that of the same directory's agent. Raises what
+        BlobStore raises."""
+        lists = [own] if own else []
         notes: list[str] = []
         for name in list(self.blobs.names(census.ROOT)):
             blob = self.blobs.get(name) if name.endswith("/manifest.json") else None
@@ -94,10 +104,19 @@ class Censuses:
             except PermanentError as error:
                 notes.append(f"{name}: {error.code}")
                 continue
-            manifests.append(manifest)
+            if own is not None and manifest.source == own.manifest.source:
+                continue
+            lists.append(Listed(manifest=manifest, fetch=self._fetching(manifest)))
             if (age := self.now() - manifest.created) > _OLD:
                 notes.append(f"the list of {manifest.source} is {age // timedelta(hours=1)} hours old")
-        return Opened(blobs=self.blobs, manifests=tuple(manifests), notes=tuple(notes) if manifests else (*notes, NONE))
+        return Opened(lists=tuple(lists), notes=tuple(notes) if lists else (*notes, NONE))
+
+    def _fetching(self, manifest: census.Manifest) -> Callable[[str], bytes | None]:
+        def fetch(part: str) -> bytes | None:
+            blob = self.blobs.get(census.part_name(manifest, part))
+            return blob.content if blob else None
+
+        return fetch
 
     def _trusted(self, manifest: census.Manifest, name: str) -> census.Manifest:
         if name != census.manifest_name(manifest.source):

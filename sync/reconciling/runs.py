@@ -110,14 +110,21 @@ class Runs:
         scope: str | None = None,
         approves: str | None = None,
         by: str | None = None,
+        first: Phase | None = None,
     ) -> Run:
-        """A new run. Raises TemporaryError `run-active` while another one is at work."""
+        """A new run, which begins in the phase `first`, else in its kind's.
+
+        Raises TemporaryError `run-active` while another one is at work.
+        """
         now, before = self.now(), self._look()
         if before is not None and not before.run.phase.over:
             if now < before.run.alive_until:
                 told = f"run {before.run.id} is in phase {before.run.phase} until {before.run.alive_until:%H:%M:%S} UTC"
                 raise TemporaryError(ErrorCode.RUN_ACTIVE, told, retry_after=before.run.alive_until - now)
-            self._archive(replace(before.run, phase=Phase.ABANDONED, ended=now, working=False))
+            before = replace(before, run=replace(before.run, phase=Phase.ABANDONED, ended=now, working=False))
+        if before is not None:
+            # Also one that is over: whoever ended it may have been killed before this.
+            self._archive(before.run)
         run = Run(
             id=self._new_id(now),
             kind=kind,
@@ -126,7 +133,7 @@ class Runs:
             scope=scope,
             approves=approves,
             by=by,
-            phase=kind.first,
+            phase=first or kind.first,
             alive_until=now + self.patience,
         )
         try:

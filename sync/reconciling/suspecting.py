@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sync.core.digest import Digest
+from sync.core.digest import PARTITIONS, Digest, bounds
 from sync.core.lost import Lost, beside
 from sync.core.mirror import Mirror
 from sync.core.revoked import Revoked
@@ -20,11 +20,11 @@ from sync.core.suspicion import WAITING, Look, Reason
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import Ledger
 from sync.reconciling.censuses import Censuses
+from sync.reconciling.listing import own_list
 from sync.reconciling.reading import MIRROR
 from sync.reconciling.runs import Runs
 
 SUSPECTS, LOST = "suspects/", "lost/"
-_PARTITIONS = 256
 _PAGE = 500
 
 
@@ -45,7 +45,7 @@ class Suspecting:
         look = Look(
             now=self.now(), basis=self.basis(), mirror=self._mirror(run), revoked=revoked.names, renewed=renewed
         )
-        opened = self.censuses.open()
+        opened = self.censuses.open(own_list(self.runs, run))
         for note in opened.notes:
             run = run.noting(note)
 
@@ -136,7 +136,7 @@ class Suspecting:
 
     def _partitions(self, run: Run, enough: Callable[[], bool], partition: Callable[[Run, int], Run]) -> Run:
         first = int(run.place or "0", 16)
-        for number in range(first, _PARTITIONS):
+        for number in range(first, PARTITIONS):
             try:
                 run = partition(run, number)
             except TemporaryError:
@@ -144,13 +144,12 @@ class Suspecting:
                     raise
                 return run  # what is done stays done
             run = replace(run, place=f"{number + 1:02x}")
-            if enough() and number + 1 < _PARTITIONS:
+            if enough() and number + 1 < PARTITIONS:
                 return run
         return run.enters(Phase.EXAMINE)
 
     def _digests(self, partition: int) -> Iterator[Digest]:
-        until = f"{partition + 1:02x}" if partition + 1 < _PARTITIONS else None
-        return self.ledger.digests(f"{partition:02x}", until)
+        return self.ledger.digests(*bounds(partition))
 
     def _mirror(self, run: Run) -> Mirror | None:
         content = self.runs.block(run.id, MIRROR)

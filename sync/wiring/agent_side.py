@@ -114,7 +114,7 @@ def examine(agent: Agent, config: settings.AgentSettings) -> Iterator[Line]:
     )
 
 
-def active_directory(config: settings.AgentSettings) -> Directory:
+def active_directory(config: settings.DirectorySettings) -> Directory:
     """One domain, or the forest's several as one. Raises PermanentError `file-unreadable`, `settings-invalid`.
 
     Hosts that are named belong to the domain in whose DNS name they end; a domain without any is looked up in DNS.
@@ -132,7 +132,7 @@ def active_directory(config: settings.AgentSettings) -> Directory:
     def domain(hosts: tuple[str, ...] | Callable[[], Sequence[str]]) -> ActiveDirectory:
         access = Access(
             hosts=hosts,
-            user=config.ldap_user,
+            user=config.ldap_user or "",
             password=password,
             keytab=config.ldap_keytab,
             ca_file=config.ldap_ca_file,

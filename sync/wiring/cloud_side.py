@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -29,7 +30,7 @@ from sync.errors import ErrorCode, PermanentError
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
 from sync.overview import Health, Overseer
-from sync.ports import AuditLog, BlobStore, Failures, Ledger, Message
+from sync.ports import AuditLog, BlobStore, Directory, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
 from sync.reconciler import Limits, Reconciler, Reconciliation
@@ -207,6 +208,7 @@ def cloud_from(config: settings.CloudSettings) -> App:
         opening=opening,
         recipients=tenant if config.read_format != "counts" else None,
         censuses=Censuses(blobs=blobs, now=now, verifier=opening.verifier, required=opening.required),
+        directory=_directory(config),
         asking=Asking(storage_queue(config, config.requests_queue)) if config.requests_queue else None,
         continuing=storage_queue(config, config.runs_queue),
         waiting=queue.count,
@@ -230,6 +232,19 @@ def _canary(config: settings.CloudSettings, blobs: BlobStore) -> CanaryWatch | N
         return None
     every = timedelta(minutes=config.canary_minutes)
     return CanaryWatch(blobs=blobs, anchor=config.canary, limit=config.canary_seconds, every=every)
+
+
+def _directory(config: settings.CloudSettings) -> Callable[[], Directory] | None:
+    """What connects to the directory, where the function reads it itself: only then is ldap3 loaded. Raises
+    PermanentError `settings-invalid`."""
+    if config.directory == "census":
+        return None
+    if find_spec("ldap3") is None or find_spec("dns") is None:
+        told = "SMIME_SYNC_DIRECTORY=ldap needs the extra `ldap`, which is not installed here"
+        raise PermanentError(ErrorCode.SETTINGS_INVALID, told)
+    from sync.wiring.agent_side import active_directory
+
+    return partial(active_directory, config)
 
 
 def embedded(
