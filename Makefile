@@ -1,4 +1,4 @@
-# make dev | demo | test | lab | bench | package | audit | lint | format | docs | lock | clean
+# make dev | demo | console | test | lab | bench | package | audit | lint | format | docs | lock | clean
 # Everything is made in .venv and build/; the only thing a fresh Debian machine needs is python3 with its venv module.
 
 SHELL := /bin/bash
@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help dev demo test lab lab-parts lint format bench package audit docs lock clean
+.PHONY: help dev demo console test lab lab-parts lint format bench package audit docs lock clean
 
 help:
 	@sed -n '1,2p' Makefile | sed 's/^# //'
@@ -32,6 +32,10 @@ $(STAMP): requirements/dev.txt requirements/worker.txt pyproject.toml
 # The main job, embedded, on examples/. Run it twice: the second run changes nothing. FRESH=1 starts over.
 demo: dev
 	$(BIN)/python -m examples.demo $(if $(FRESH),--fresh)
+
+# The same, and its console in the browser until Ctrl-C; `make demo` does so itself where it is run on a terminal.
+console: dev
+	$(BIN)/python -m examples.demo --console $(if $(FRESH),--fresh)
 
 # What the lab needs from apt, npm and pip; says what it leaves out, and fails for it where the lab is required.
 lab-parts: dev

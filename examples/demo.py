@@ -1,7 +1,8 @@
-"""`make demo`: the main job, embedded, on the example company.
+"""`make demo`: the main job, embedded, on the example company; `make console`: its console in a browser.
 
 Everything that runs here is the product: the agent reads an LDIF file in the place of Active Directory, the queue,
-the ledger and the tenant are tables of one SQLite file, and the processor is the one that runs in the cloud.
+the ledger and the tenant are tables of one SQLite file, and the processor is the one that runs in the cloud. Only the
+clock is ours: the first wave happened yesterday, so that what takes a day has happened too.
 """
 
 from __future__ import annotations
@@ -9,17 +10,27 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import logging
+import os
 import re
 import shutil
+import signal
+import socket
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from examples import make
 from sync import envelope, wiring
 from sync.core.findings import EXPLANATIONS, Level
 from sync.core.person import Values
@@ -36,17 +47,25 @@ STATUS_STYLE = {
     Status.SUPERSEDED: "dim",
     Status.MANAGED_ON_PREMISES: "yellow",
     Status.GONE: "dim",
+    Status.DEFERRED: "yellow",
     Status.FAILED: "bold red",
 }
+YESTERDAY = timedelta(hours=26)
+PORT = 7071
 LEVEL_STYLE = {Level.REFUSE: "red", Level.WARN: "yellow", Level.NOTE: "cyan"}
 
 
 def main() -> None:
-    """Run both waves on a fresh folder, or, where it was run before, show that nothing is left to do."""
+    """Run both waves on a fresh folder, or, where it was run before, show that nothing is left to do.
+
+    On a terminal the console is served in the end, until Ctrl-C.
+    """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--folder", type=Path, default=Path("build/demo"), help="where state and directory are kept")
     parser.add_argument("--fresh", action="store_true", help="start from the beginning")
+    parser.add_argument("--console", action="store_true", help="serve the console, terminal or not")
     options = parser.parse_args()
+    logging.getLogger("smime_sync").addHandler(logging.NullHandler())  # the tables tell it
     console = Console(width=max(Console().width, 120))
     folder: Path = options.folder
     if options.fresh and folder.exists():
@@ -54,22 +73,63 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     directory = folder / "directory.ldif"
     first_time = not directory.exists()
+    clock = Clock(behind=YESTERDAY if first_time else timedelta(0))
+    ending = make.expiring(wiring.now())
     if first_time:
-        shutil.copyfile(EXAMPLES / "directory-1.ldif", directory)
+        _write(directory, "directory-1.ldif", ending, clock())
     trust = wiring.read_trust_store([EXAMPLES / "anchors.pem"], [EXAMPLES / "intermediates.pem"])
-    app = wiring.embedded(folder / "state.sqlite", directory, trust)
+    app = wiring.embedded(folder / "state.sqlite", directory, trust, clock=clock)
     if first_time:
-        _people_the_tenant(app)
-        _wave(console, app, "First run: everybody in the directory")
-        shutil.copyfile(EXAMPLES / "directory-2.ldif", directory)
-        _wave(console, app, "Second wave: renewals, a removal, a leaver")
+        _people_the_tenant(app, make.recipients(ending))
+        stories = {each.name: each.story for each in ending}
+        _wave(console, app, "Yesterday, first run: everybody in the directory", stories)
+        app.reconcile()
+        clock.behind = timedelta(0)
+        app.recipients.remove(make.mailbox_id("heidi", 1))
+        _write(directory, "directory-2.ldif", ending, clock())
+        _wave(console, app, "Today, second wave: renewals, a removal, a leaver", stories)
     _again(console, app)
+    app.prune()
     console.print(f"\nState and directory are in {folder}; edit {directory} and run it again, or: make demo FRESH=1")
+    if options.console or (sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ):
+        _serve(console, app)
+    else:
+        console.print("The console of this company: make console")
 
 
-def _people_the_tenant(app: Embedded) -> None:
+@dataclass
+class Clock:
+    """The real clock, or so far behind it."""
+
+    behind: timedelta
+
+    def __call__(self) -> datetime:
+        return wiring.now() - self.behind
+
+
+def _write(directory: Path, example: str, ending: list[make.Character], at: datetime) -> None:
+    """What the directory shows from that moment on."""
+    directory.write_text((EXAMPLES / example).read_text("ascii") + make.entries(ending), encoding="ascii")
+    os.utime(directory, (at.timestamp(), at.timestamp()))
+
+
+def _serve(console: Console, app: Embedded) -> None:
+    """All of it goes on until Ctrl-C: the agent reads the directory when it changes, and the console can be opened."""
+    logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+    stop = threading.Event()
+    hosted = wiring.hosted_embedded(app)
+    with socket.socket() as probe:
+        port = PORT if probe.connect_ex(("127.0.0.1", PORT)) else 0
+    with wiring.serving(hosted, listen=("127.0.0.1", port), key_file=None, threads=2, stop=stop) as address:
+        console.print(f"The console of this company, until Ctrl-C: [bold]{address}/api/console[/bold]")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        stop.wait()
+
+
+def _people_the_tenant(app: Embedded, others: Iterable[dict[str, Any]] = ()) -> None:
     """Give everybody a mailbox, some with what a tenant holds before the product comes."""
-    for each in json.loads((EXAMPLES / "recipients.json").read_text("utf-8")):
+    for each in (*json.loads((EXAMPLES / "recipients.json").read_text("utf-8")), *others):
         recipient = Recipient(
             id=each["id"],
             kind=RecipientKind(each["kind"]),
@@ -81,7 +141,7 @@ def _people_the_tenant(app: Embedded) -> None:
         app.recipients.add(recipient)
 
 
-def _wave(console: Console, app: Embedded, title: str) -> None:
+def _wave(console: Console, app: Embedded, title: str, others: Mapping[str, str]) -> None:
     started = time.perf_counter()
     sent = app.agent.once()
     outcomes: list[tuple[str, Outcome]] = []
@@ -92,7 +152,7 @@ def _wave(console: Console, app: Embedded, title: str) -> None:
 
     _drain(console, app, sent.sent, done)
     seconds = time.perf_counter() - started
-    stories = json.loads((EXAMPLES / "stories.json").read_text("utf-8"))
+    stories = {**json.loads((EXAMPLES / "stories.json").read_text("utf-8")), **others}
     table = Table(title=title, title_justify="left", title_style="bold", show_lines=True, expand=True)
     table.add_column("person", no_wrap=True)
     table.add_column("in Active Directory", ratio=3)
@@ -123,7 +183,8 @@ def _again(console: Console, app: Embedded) -> None:
     for difference in (*found.differing, *found.unreadable):
         console.print(f"[yellow]{difference.anchor}[/yellow] differs: {difference}")
     if failed := list(app.failures.all()):
-        console.print(f"[red]{len(failed)} messages failed[/red]: {sorted({failure.reason for failure in failed})}")
+        reasons = ", ".join(sorted({failure.reason for failure in failed}))
+        console.print(f"[yellow]{len(failed)} messages failed and can be replayed[/yellow]: {reasons}")
 
 
 def _drain(console: Console, app: Embedded, total: int, done: Callable[[Message, Outcome | None], None]) -> None:

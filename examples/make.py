@@ -36,7 +36,7 @@ class Character:
     synchronised: bool = False
     cloud_managed: bool = False
     foreign: tuple[bytes, ...] = ()
-    secondary: str | None = None
+    mailboxes: int = 1
 
     @property
     def address(self) -> str:
@@ -152,24 +152,71 @@ def characters(issuing: Authority, public: Authority, stranger: Authority) -> li
             values=(good("info", key="ec256").der,),
             enabled=False,
         ),
+        Character(
+            name="heidi",
+            story="two mailboxes have her address, until somebody removes one",
+            values=(good("heidi", key="ec256").der,),
+            mailboxes=2,
+        ),
+        Character(
+            name="oscar",
+            story="has no mailbox yet",
+            values=(good("oscar", key="ec256").der,),
+            mailboxes=0,
+        ),
     ]
+
+
+def expiring(now: datetime) -> list[Character]:
+    """Three people whose certificates end soon, seen from `now`: no file could hold them for long."""
+    cas = authorities()
+
+    def ending(name: str, days: int, by: Authority) -> Character:
+        told = f"the certificate ends in {days} days: {by.certificate.subject.rfc4514_string().removeprefix('CN=')}"
+        # No serial number of those that the files' certificates have.
+        serial = 10_000 + days
+        began, ends = now - 300 * DAY, now + days * DAY
+        issued = by.issue(address(name), not_before=began, not_after=ends, key="ec256", serial=serial)
+        return Character(name=name, story=told, values=(issued.der,))
+
+    return [ending("ursula", 18, cas.issuing), ending("yusuf", 25, cas.public), ending("zoe", 80, cas.public)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorities:
+    """The company's own CAs, public ones, and one that nobody trusts."""
+
+    root: Authority
+    issuing: Authority
+    public_root: Authority
+    public: Authority
+    stranger: Authority
+
+
+def authorities() -> Authorities:
+    """The same each time."""
+    mill, ends = Mill(now=SINCE), UNTIL + 365 * DAY
+    root = mill.root("Corp Example Root CA", not_after=ends)
+    public_root = mill.root("Public Example Root CA", key="ec384", not_after=ends)
+    return Authorities(
+        root=root,
+        public_root=public_root,
+        issuing=root.issue_ca("Corp Example Issuing CA", not_after=ends, path_length=0),
+        public=public_root.issue_ca("Public Example S/MIME CA", key="ec256", not_after=ends, path_length=0),
+        stranger=mill.root("Somebody Else Root CA", not_after=ends),
+    )
 
 
 def files() -> Mapping[str, str]:
     """Every example file by name."""
-    mill = Mill(now=SINCE)
-    root = mill.root("Corp Example Root CA", not_after=UNTIL + 365 * DAY)
-    public_root = mill.root("Public Example Root CA", key="ec384", not_after=UNTIL + 365 * DAY)
-    issuing = root.issue_ca("Corp Example Issuing CA", not_after=UNTIL + 365 * DAY, path_length=0)
-    public = public_root.issue_ca("Public Example S/MIME CA", key="ec256", not_after=UNTIL + 365 * DAY, path_length=0)
-    stranger = mill.root("Somebody Else Root CA", not_after=UNTIL + 365 * DAY)
-    people = characters(issuing, public, stranger)
+    cas = authorities()
+    people = characters(cas.issuing, cas.public, cas.stranger)
     return {
-        "anchors.pem": _titled([root, public_root]),
-        "intermediates.pem": _titled([issuing, public]),
-        "directory-1.ldif": _ldif(people),
-        "directory-2.ldif": _ldif([_second_wave(person) for person in people if not person.deleted_later]),
-        "recipients.json": json.dumps([_recipient(person) for person in people], indent=1) + "\n",
+        "anchors.pem": _titled([cas.root, cas.public_root]),
+        "intermediates.pem": _titled([cas.issuing, cas.public]),
+        "directory-1.ldif": HEAD + entries(people),
+        "directory-2.ldif": HEAD + entries([_second_wave(person) for person in people if not person.deleted_later]),
+        "recipients.json": json.dumps(recipients(people), indent=1) + "\n",
         "stories.json": json.dumps({person.name: person.story for person in people}, indent=1) + "\n",
     }
 
@@ -182,9 +229,12 @@ def _guid(name: str) -> bytes:
     return hashlib.sha256(name.encode("ascii")).digest()[:16]
 
 
-def _ldif(people: Iterable[Character]) -> str:
-    """Write entries as `ldapsearch -o ldif-wrap=76` prints them (RFC 2849)."""
-    blocks = ["# what ldapsearch prints of the example company\nversion: 1\n"]
+HEAD = "# what ldapsearch prints of the example company\nversion: 1\n"
+
+
+def entries(people: Iterable[Character]) -> str:
+    """Write entries as `ldapsearch -o ldif-wrap=76` prints them (RFC 2849), each after an empty line."""
+    blocks = []
     for person in people:
         lines = [
             f"dn: CN={person.name.title()},OU=People,DC=corp,DC=example",
@@ -198,7 +248,7 @@ def _ldif(people: Iterable[Character]) -> str:
             *(_binary("userSMIMECertificate;binary", value) for value in person.smime_values),
         ]
         blocks.append("\n".join(_fold(line) for line in lines) + "\n")
-    return "\n".join(blocks)
+    return "".join(f"\n{block}" for block in blocks)
 
 
 def _binary(name: str, value: bytes) -> str:
@@ -210,9 +260,14 @@ def _fold(line: str) -> str:
     return "\n ".join([first, *textwrap.wrap(rest, 75)])
 
 
-def _recipient(person: Character) -> dict[str, object]:
+def recipients(people: Iterable[Character]) -> list[dict[str, object]]:
+    """What a tenant holds before the product comes."""
+    return [_recipient(person, number) for person in people for number in range(person.mailboxes)]
+
+
+def _recipient(person: Character, number: int) -> dict[str, object]:
     return {
-        "id": str(_uuid(person.name)),
+        "id": mailbox_id(person.name, number),
         "kind": "mailbox",
         "addresses": [person.address],
         "directorySynchronised": person.synchronised,
@@ -221,8 +276,10 @@ def _recipient(person: Character) -> dict[str, object]:
     }
 
 
-def _uuid(name: str) -> str:
-    digest = hashlib.sha256(b"mailbox of " + name.encode("ascii")).hexdigest()
+def mailbox_id(name: str, number: int = 0) -> str:
+    """Of a person's mailbox, the first one or a further one."""
+    told = f"mailbox of {name} {number}" if number else f"mailbox of {name}"
+    digest = hashlib.sha256(told.encode("ascii")).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
 

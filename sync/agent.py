@@ -324,7 +324,8 @@ class Agent:
             time=self._moment(page.changed_at),
             watermark=watermark,
             person=piece.person,
-            cause=Cause.FULL_IMPORT if page.full else Cause.CHANGE,
+            # Who differs in a full import may have differed for long; unless the directory tells since when.
+            cause=Cause.FULL_IMPORT if page.full and page.changed_at is None else Cause.CHANGE,
         )
         with telemetry.noticing(event) as traceparent:
             event = self.sign(replace(event, traceparent=traceparent))

@@ -199,6 +199,15 @@ def test_the_time_of_a_change_is_the_directorys_beyond_its_resolution(
     assert [event.time for event in site.sent()] == [told]
 
 
+@pytest.mark.parametrize(("changed_at", "cause"), [(None, Cause.FULL_IMPORT), (NOW, Cause.CHANGE)])
+def test_a_full_import_is_a_change_where_it_is_known_since_when(
+    site: Site, changed_at: datetime | None, cause: Cause
+) -> None:
+    """Else the time from change to write would be measured from nowhere."""
+    site.agent([replace(full(ALICE), changed_at=changed_at)]).once()
+    assert [event.cause for event in site.sent()] == [cause]
+
+
 def test_the_deletion_of_a_stranger_is_no_event(site: Site) -> None:
     """A tombstone of somebody who never had a certificate."""
     assert site.agent([delta(person("nobody", deleted=True))]).once().sent == 0

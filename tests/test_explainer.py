@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -45,6 +46,7 @@ def company(folder: Path) -> wiring.Embedded:
         return MOMENT
 
     app = wiring.embedded(None, directory, trust, clock=clock)
+    app = replace(app, receiver=replace(app.receiver, jitter=lambda: 0.0))
     _people_the_tenant(app)
     for wave in (1, 2):
         shutil.copyfile(EXAMPLES / f"directory-{wave}.ldif", directory)

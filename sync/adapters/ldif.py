@@ -50,7 +50,8 @@ class LdifDirectory:
         if digest == checkpoint:
             return
         people = tuple(_person(entry, line) for entry, line in entries(content) if _in_scope(entry))
-        changed_at = datetime.fromtimestamp(self._seen.st_mtime, UTC)
+        # Whoever differs from the last read has changed with the file; the first read tells of no change.
+        changed_at = datetime.fromtimestamp(self._seen.st_mtime, UTC) if checkpoint else None
         yield Page(people=people, checkpoint=digest, full=True, complete=True, changed_at=changed_at)
 
     def find(self, guids: Sequence[bytes]) -> Sequence[Person]:

@@ -50,9 +50,9 @@ def serve(
     where = host.strip("[]"), int(port)
     with wiring.serving(hosted, listen=where, key_file=key_file, threads=threads, stop=stop) as address:
         if as_json:
-            print_json({"address": address})
+            print_json({"address": address, "console": f"{address}/api/console"})
         else:
-            err.print(f"serving {escape(address)}; stop with Ctrl-C or SIGTERM")
+            err.print(f"serving {escape(address)}/api/, the console is {escape(address)}/api/console; stop with Ctrl-C")
         manager.ready()
         while not stop.wait(_ALIVE):
             manager.alive(f"serves {address}")

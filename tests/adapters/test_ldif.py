@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,14 @@ def test_a_person_is_read_whole(tmp_path: Path) -> None:
     assert alice.values == Values.of([b"\x30\x82\x01", b"\xff"])
     assert page.full
     assert page.complete
+
+
+def test_a_later_read_tells_since_when_the_file_is_so(tmp_path: Path) -> None:
+    """The first one shows whoever is there, and nobody knows since when."""
+    (first,) = read(tmp_path, ALICE)
+    assert first.changed_at is None
+    (later,) = read(tmp_path, ALICE + "\n", first.checkpoint)
+    assert later.changed_at == datetime.fromtimestamp((tmp_path / "directory.ldif").stat().st_mtime, UTC)
 
 
 def test_folded_lines_comments_and_windows_line_ends_are_read(tmp_path: Path) -> None:
