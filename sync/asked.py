@@ -32,14 +32,17 @@ def _rate(text: object) -> object:
     raise ValueError("a rate is a number and /s, /min or /h, as 5/s")
 
 
+_Text = Annotated[str, Field(min_length=1, max_length=512)]
+
+
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     all: StrictBool = False
     apply: StrictBool = False
-    reason: str | None = Field(None, min_length=1)
-    user: str | None = Field(None, min_length=1)
-    message: str | None = Field(None, min_length=1)
+    reason: _Text | None = None
+    user: _Text | None = None
+    message: _Text | None = None
     since: AwareDatetime | None = None
     limit: int | None = Field(None, ge=1)
     rate: Annotated[float | None, BeforeValidator(_rate)] = None
@@ -121,7 +124,10 @@ def _validated(model: type[_Model], asked: Mapping[str, object]) -> _Model:
         return model.model_validate(asked)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
-        told = "; ".join(
-            f"{str(each['loc'][0])[:40]}: {each['msg'].removeprefix('Value error, ')}" for each in problems
-        )
+        told = "; ".join(f"{_place(each['loc'])}: {each['msg'].removeprefix('Value error, ')}" for each in problems)
         raise PermanentError(ErrorCode.REQUEST_MALFORMED, told) from error
+
+
+def _place(where: tuple[int | str, ...]) -> str:
+    """The member that is wrong; of a name that is no text there is none."""
+    return str(where[0])[:40] if where else "a member's name"

@@ -270,7 +270,7 @@ def _query(request: Request) -> Mapping[str, str]:
 def _said(request: Request) -> Mapping[str, object]:
     try:
         said = json.loads(request.body) if request.body.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not JSON") from error
     if not isinstance(said, dict):
         raise PermanentError(ErrorCode.REQUEST_MALFORMED, "the body is not a JSON object")
