@@ -587,6 +587,29 @@ class TestColdStart:
         warned = "the tenant is reached with a client secret: prefer a managed identity or a certificate\n"
         assert (done.stdout.strip(), done.stderr) == ("[]", warned)
 
+    @pytest.mark.parametrize(("installed", "said"), [(True, "ldap3 is there"), (False, "the extra `ldap`")])
+    def test_the_directory_is_read_only_where_a_setting_says_so(
+        self, tmp_path: Path, installed: bool, said: str
+    ) -> None:
+        """Then its client is loaded, or it is said what is missing."""
+        (tmp_path / "anchors.pem").write_text(Mill().root().pem)
+        example = json.loads((ROOT / "local.settings.json.example").read_text("utf-8"))["Values"]
+        example |= {"SMIME_SYNC_TRUST_ANCHORS": str(tmp_path / "anchors.pem"), "SMIME_SYNC_DIRECTORY": "ldap"}
+        example |= {"SMIME_SYNC_LDAP_HOSTS": "dc.corp.example", "SMIME_SYNC_LDAP_USER": "reader@corp.example"}
+        example |= {"SMIME_SYNC_LDAP_PASSWORD_FILE": str(tmp_path / "password")}
+        missing = {} if installed else {"ldap3": None}
+        code = (
+            f"import sys; sys.modules.update({missing}); from sync import wiring\n"
+            "try:\n    wiring.cloud(); print('ldap3' in sys.modules and 'ldap3 is there')\n"
+            "except Exception as error:\n    print(error.code, error)"
+        )
+
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=example, capture_output=True, text=True, check=True
+        )
+
+        assert said in done.stdout, done.stderr
+
     def test_the_module_stays_small(self) -> None:
         """It unwraps and calls; what grows belongs to a use case."""
         assert len((ROOT / "function_app.py").read_text("utf-8").splitlines()) <= 80

@@ -45,13 +45,14 @@ class Shown:
         if checkpoint == b"done":
             return
         everybody = list(self.people.values())
-        passed = seen([each.anchor.object_guid for each in everybody]) if checkpoint else frozenset()
-        left = [each for each in everybody if each.anchor.object_guid not in passed]
-        pages = [left[first : first + 5] for first in range(0, len(left), 5)] or [[]]
-        until = self.breaks.pop(0) if self.breaks else len(pages)
-        for number, page in enumerate(pages):
-            if number == until:
+        pages = [everybody[first : first + 5] for first in range(0, len(everybody), 5)] or [[]]
+        left = self.breaks.pop(0) if self.breaks else len(pages)
+        for number, all_of_it in enumerate(pages):
+            passed = seen([each.anchor.object_guid for each in all_of_it]) if checkpoint else frozenset()
+            page = [each for each in all_of_it if each.anchor.object_guid not in passed]
+            if page and not left:
                 raise AWAY
+            left -= bool(page)
             self.shown += [each.anchor.immutable_id for each in page]
             last = number + 1 == len(pages)
             mark = b"done" if last else b"importing"

@@ -85,7 +85,7 @@ class Listing:
     def _read(self, run: Run, enough: Callable[[], bool]) -> Run:
         checkpoint = self.runs.block(run.id, _checkpoint(run.blocks - 1)) if run.blocks else None
         people = {shard: bytearray() for shard in _SHARDS}
-        guids, pages, whole = bytearray(), 0, False
+        guids, whole = bytearray(), False
         with closing(self.connect()) as directory:
             try:
                 for page in directory.changes(checkpoint, self._seen(run)):
@@ -93,14 +93,15 @@ class Listing:
                         guids += person.anchor.object_guid
                         if not person.deleted:
                             people[place(person.anchor.immutable_id)[0]] += _entry(person)
-                    checkpoint, pages = page.checkpoint, pages + 1
-                    if enough():
+                    checkpoint = page.checkpoint
+                    # An import that goes on first passes over whoever was seen: a piece must come further than that.
+                    if guids and enough():
                         break
                 else:
                     whole = True
                 self.runs.keep_lines(run, _SOURCE, [{"source": agent_of(directory.name)}])
             except TemporaryError:
-                if not pages:
+                if not guids:
                     raise
         for shard, entries in people.items():
             if entries:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -239,9 +239,12 @@ def _directory(config: settings.CloudSettings) -> Callable[[], Directory] | None
     PermanentError `settings-invalid`."""
     if config.directory == "census":
         return None
-    if find_spec("ldap3") is None or find_spec("dns") is None:
+    try:
+        for name in ("ldap3", "dns"):
+            import_module(name)
+    except ImportError as error:
         told = "SMIME_SYNC_DIRECTORY=ldap needs the extra `ldap`, which is not installed here"
-        raise PermanentError(ErrorCode.SETTINGS_INVALID, told)
+        raise PermanentError(ErrorCode.SETTINGS_INVALID, told) from error
     from sync.wiring.agent_side import active_directory
 
     return partial(active_directory, config)
