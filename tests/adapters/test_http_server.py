@@ -10,8 +10,10 @@ import requests
 
 from sync.adapters.http_server import serving
 from sync.console import page
+from sync.core.path import TrustStore
 from sync.errors import ErrorCode, PermanentError
-from tests.office import Operated
+from tests.mill import Mill
+from tests.office import Operated, person
 
 KEY = "a key of its own"
 
@@ -71,6 +73,23 @@ def test_another_method_is_told_the_right_one(address: str, method: str) -> None
     answer = requests.request(method, f"{address}/api/status", headers=headers, timeout=30)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
     assert not any(name.lower().startswith("access-control") for name in answer.headers)
+
+
+def test_a_guarded_run_is_approved_over_a_socket() -> None:
+    """As by `smime-sync reconcile --approve`; embedded, it is done when the answer comes."""
+    product = Operated()
+    for number in range(6):
+        product.office.mailbox(f"person{number}")
+        product.office.process(person(f"person{number}", product.office.issue(f"person{number}", key="ec256")))
+    product.office.trust = TrustStore.of([Mill().root("Another Root", key="ec256").der])
+    product.office.reconciler.reconcile(apply=True)
+    options = {"headers": {"x-functions-key": KEY}, "timeout": 30}
+    with serving(lambda: product, host="127.0.0.1", port=0, key=KEY) as address:
+        [stopped] = requests.get(f"{address}/api/runs", **options).json()["past"]  # type: ignore[arg-type]
+        assert stopped["guarded"]
+        said = {"run": stopped["id"], "apply": True}
+        answer = requests.post(f"{address}/api/approve", json=said, **options)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["run"]["phase"], product.office.queue.count()) == (200, "done", 6)
 
 
 @pytest.fixture(scope="module")
