@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -67,6 +68,26 @@ def test_the_example_of_settings_is_made_of_settings() -> None:
     text = (SCRIPT.parent / "agent.env").read_text("utf-8")
     assert set(re.findall(r"^#?([A-Z]\w+)=", text, re.MULTILINE)) <= known
     load(AgentSettings, dict(re.findall(r"^([A-Z]\w+)=(.*)$", text, re.MULTILINE)))
+
+
+def test_the_container_is_made_of_what_there_is() -> None:
+    """Each file that is copied or installed from exists, and it starts as the unit does. (It was built by hand.)"""
+    text = re.sub(r"\\\n", " ", (SCRIPT.parent / "Containerfile").read_text("utf-8"))
+    copied = [
+        source for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for source in line.split()
+    ]
+    locks = re.findall(r"-r (\S+)", text)
+    assert {"sync", "pyproject.toml"} <= set(copied)
+    assert set(locks) <= set(copied)
+    assert [each for each in copied if not (ROOT / each).exists()] == []
+    unit = (SCRIPT.parent / "smime-sync-agent.service").read_text("utf-8")
+    (started,) = re.findall(r"ExecStart=\S+ (.*)", unit)
+    entry = json.loads(re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)[0])
+    then = json.loads(re.findall(r"^CMD (.*)$", text, re.MULTILINE)[-1])
+    assert " ".join([*entry[1:], *then]) == started
+    known = {field.title or PREFIX + name.upper() for name, field in AgentSettings.model_fields.items()}
+    assert set(re.findall(r"\b(SMIME_SYNC_\w+)=", text)) <= known
+    assert re.search(r"^USER smime-sync$", text, re.MULTILINE), "it runs as root"
 
 
 def test_the_unit_starts_what_is_installed() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +18,13 @@ from pathlib import Path
 import pytest
 
 from sync.core.record import Failure
+from sync.own_certificate import good_until
 from sync.signature import Signer
 from tests.lab import ROOT, require, worker
 from tests.lab.samba import DomainController
 from tests.lab.setup import azurite
 from tests.lab.site import CERTIFICATE, Site, start
+from tests.mill import DAY
 from tests.pages import MARKS, PAGES, Line, lines
 
 COMMANDS = [line for page in PAGES for line in lines(page)]
@@ -36,12 +40,15 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "pip install --require-hashes -r requirements/serve.txt": ("tests/test_release.py", '"requirements/serve.txt"'),
 }
 """What other tests run: the file, and the words by which it does. The longest beginning of a command counts."""
+KEY = "a function key"
 STANDS_FOR = {
     "ID": "0",
     "500": "20",
     "/tmp/agent.pem": "new-agent.pem",
     "SOMEBODY@OUTSIDE.THE.SCOPE": "boss@corp.example",
 }
+OF_THE_HOST = ("openssl ", "cat ", "curl ")
+"""What a Debian machine has; run as it stands there."""
 TELLING = ("explain", "failed", "reconcile", "validate", "preflight", "agent status", "agent once")
 CODES: Mapping[str, set[int]] = {"status": {0, 1, 2}} | {name: {0, 1} for name in TELLING}
 """Exit codes of those that went well and have something to say; of all others it is 0."""
@@ -67,7 +74,8 @@ def words(line: Line) -> list[str]:
 
 def test_every_command_is_ours_or_run_elsewhere_or_marked() -> None:
     """With nothing left over that only looks like documentation."""
-    assert len([words(line) for line in COMMANDS if here(line)]) > 40
+    ours = [words(line) for line in COMMANDS if here(line) and not line.command.startswith(OF_THE_HOST)]
+    assert len(ours) > 40
 
 
 def test_every_mark_is_one_of_ours() -> None:
@@ -161,12 +169,40 @@ def folder(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@contextmanager
+def served(site: Site, folder: Path) -> Iterator[str]:
+    """The function's addresses over HTTP; gives host and port."""
+    (folder / "key").write_text(KEY)
+    command = [sys.executable, "-m", "sync", "serve", "--listen", "127.0.0.1:0", "--key-file", "key"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **site.function_environment}
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            yield next(found[1] for each in process.stderr if (found := re.search(r"http://([\d.:]+)", each)))
+        finally:
+            process.kill()
+
+
+def refused_by_the_host(line: Line, app: str, folder: Path) -> str | None:
+    """Run a line as the shell reads it; what went wrong, if anything did."""
+    # The app stands behind HTTPS; `serve` leaves TLS to whatever stands before it.
+    call = line.command.replace("https://$APP", "http://$APP")
+    environment = {"PATH": os.environ["PATH"], "KEY": KEY, "APP": app}
+    done = subprocess.run(call, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    well = done.returncode == 0 and (not call.startswith("curl ") or json.loads(done.stdout))
+    return None if well else f"{line}\n{done.returncode} {done.stderr}"
+
+
 @pytest.mark.lab
 def test_every_command_of_ours_that_a_page_shows_runs(site: Site, folder: Path) -> None:
     """In the order of the pages, against the lab: none ends in an error, and each says something."""
-    wrong = []
+    wrong: list[str] = []
+    once = {line.command: line for line in COMMANDS if here(line)}.values()
+    hosts = [line for line in once if line.command.startswith(OF_THE_HOST)]
+    with served(site, folder) as app:
+        wrong += filter(None, (refused_by_the_host(line, app, folder) for line in hosts))
     for environment, of_agent in ((site.agent_environment, True), (site.function_environment, False)):
-        ours = [(line, words(line)) for line in COMMANDS if here(line)]
+        ours = [(line, words(line)) for line in once if not line.command.startswith(OF_THE_HOST)]
         calls = [(line, arguments) for line, arguments in ours if (arguments[0] == "agent") == of_agent]
         done = run([arguments for _, arguments in calls], environment, folder)
         assert len(done) == len(calls)
@@ -177,3 +213,4 @@ def test_every_command_of_ours_that_a_page_shows_runs(site: Site, folder: Path) 
     assert wrong == [], "\n\n".join(wrong)
     assert (folder / "bob.csv").read_text().startswith("id,at,anchor,")
     assert Signer.load((folder / "new-agent.pem").read_bytes()).id
+    assert good_until((folder / "application.pem").read_text()) > datetime.now(UTC) + 364 * DAY

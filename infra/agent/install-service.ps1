@@ -1,6 +1,6 @@
 <#
 .SYNOPSIS
-    Installs the smime-sync agent as a Windows service. Run as administrator; run again to upgrade.
+    Installs the smime-sync agent as a Windows service, or takes it away. Run as administrator; run again to upgrade.
 .DESCRIPTION
     Makes a virtual environment, installs the agent from its lock with hashes, and registers the service through WinSW,
     whose executable you give. The state folder is readable by administrators, the system and the service's account only.
@@ -13,12 +13,18 @@
     The account of the service. A group managed service account (DOMAIN\name$) needs no password.
 .PARAMETER Folder
     Where it is installed.
+.PARAMETER Remove
+    Takes service and program away; the state stays.
+.PARAMETER Purge
+    With -Remove: the state too. A new installation then reads everybody again.
 #>
-[CmdletBinding(SupportsShouldProcess)]
+[CmdletBinding(SupportsShouldProcess, DefaultParameterSetName = 'Install')]
 param(
-    [Parameter(Mandatory)] [string] $Source,
-    [Parameter(Mandatory)] [string] $WinSW,
-    [string] $Account = 'NT AUTHORITY\LocalService',
+    [Parameter(Mandatory, ParameterSetName = 'Install')] [string] $Source,
+    [Parameter(Mandatory, ParameterSetName = 'Install')] [string] $WinSW,
+    [Parameter(ParameterSetName = 'Install')] [string] $Account = 'NT AUTHORITY\LocalService',
+    [Parameter(Mandatory, ParameterSetName = 'Remove')] [switch] $Remove,
+    [Parameter(ParameterSetName = 'Remove')] [switch] $Purge,
     [string] $Folder = "$env:ProgramFiles\smime-sync"
 )
 $ErrorActionPreference = 'Stop'
@@ -28,11 +34,22 @@ function Invoke-Checked([string] $Program, [string[]] $Arguments) {
     if ($LASTEXITCODE -ne 0) { throw "$Program ended with $LASTEXITCODE" }
 }
 
-if (-not $PSCmdlet.ShouldProcess($Folder, 'install the smime-sync agent')) { return }
 $state = Join-Path $Folder 'state'
 $python = Join-Path $Folder 'venv\Scripts\python.exe'
 $service = Join-Path $Folder 'smime-sync-agent.exe'
 
+if ($Remove) {
+    if (-not $PSCmdlet.ShouldProcess($Folder, 'remove the smime-sync agent')) { return }
+    if (Get-Service smime-sync-agent -ErrorAction SilentlyContinue) {
+        Stop-Service smime-sync-agent
+        Invoke-Checked $service @('uninstall')
+    }
+    Get-ChildItem $Folder -ErrorAction SilentlyContinue | Where-Object { $Purge -or $_.Name -ne 'state' } | Remove-Item -Recurse -Force
+    Write-Output $(if ($Purge) { 'Removed, with its state.' } else { "Removed. The state is still in $state." })
+    return
+}
+
+if (-not $PSCmdlet.ShouldProcess($Folder, 'install the smime-sync agent')) { return }
 if (Get-Service smime-sync-agent -ErrorAction SilentlyContinue) { Stop-Service smime-sync-agent }
 New-Item -ItemType Directory -Force $Folder, $state | Out-Null
 if (-not (Test-Path $python)) { Invoke-Checked 'py' @('-3', '-m', 'venv', (Join-Path $Folder 'venv')) }
