@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync import envelope, telemetry
+from sync.canary import Canary
 from sync.core.event import Cause, Event, agent_of
 from sync.core.guard import Guard
 from sync.core.identity import Watermark
@@ -77,6 +78,7 @@ class Agent:
     lease: Lease | None = None
     requests: ResendRequests | None = None
     reporting: Reporting | None = None
+    canary: Canary | None = None
     sign: Callable[[Event], Event] = lambda event: event
 
     def once(self, progress: Told | None = None, *, asked: bool = True) -> Round:
@@ -128,11 +130,13 @@ class Agent:
                 failures += 1
                 if error.code is ErrorCode.LEASE_HELD:
                     alive("stands by")
+                    self._leave_the_canary()
                     pause(_STANDBY)
                     continue
                 alive(f"{error.code}: tries again")
                 self._tell(error)
                 self._rest(_pause(error, failures), stopped, pause, alive)
+        self._leave_the_canary()
 
     @property
     def source(self) -> str:
@@ -174,6 +178,11 @@ class Agent:
                 there = self.directory.clock()
         self.reporting.beat(None if there is None else round((self.now() - there).total_seconds()))
 
+    def _leave_the_canary(self) -> None:
+        """Stopped, or standing by: what we took of it goes back, whoever is active now."""
+        if self.canary is not None:
+            self.canary.rest()
+
     def _leads(self) -> bool:
         return self.lease is None or self.lease.held()
 
@@ -206,6 +215,8 @@ class Agent:
         waited = timedelta(0)
         while waited < every and not stopped():
             piece = timedelta(0) if self._report() else min(_PIECE, every - waited)
+            if self.canary is not None and self._leads():
+                self.canary.turn()
             if self.directory.wait(piece):
                 return True
             waited += piece

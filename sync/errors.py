@@ -42,6 +42,9 @@ class ErrorCode(StrEnum):
     DIRECTORY_TLS = "directory-tls"
     DIRECTORY_MALFORMED = "directory-malformed"
     CHECKPOINT_REFUSED = "checkpoint-refused"
+    CANARY_UNKNOWN = "canary-unknown"
+    CANARY_RIGHTS = "canary-rights"
+    CANARY_UNFIT = "canary-unfit"
     # the queue and the ledger
     QUEUE_UNAVAILABLE = "queue-unavailable"
     QUEUE_REFUSED = "queue-refused"
@@ -154,6 +157,9 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.DIRECTORY_TLS: "The domain controller's certificate is not trusted, expired, or for another name: see the agent's ca_file.",
     ErrorCode.DIRECTORY_MALFORMED: "The directory answered something that it must not: see the named entry or line.",
     ErrorCode.CHECKPOINT_REFUSED: "The directory does not take our checkpoint any more; a full import follows by itself and sends only differences.",
+    ErrorCode.CANARY_UNKNOWN: "SMIME_SYNC_CANARY names one test person of the directory, in the agent's scope: by ImmutableId, UPN or DN.",
+    ErrorCode.CANARY_RIGHTS: "Let the agent's account write userCertificate of that one object, and of no other: infra/agent/README.md has the line.",
+    ErrorCode.CANARY_UNFIT: "The canary needs two certificates in userCertificate, both valid and good for encryption: issue it another one. Nothing of it was touched.",
     ErrorCode.QUEUE_UNAVAILABLE: "The queue cannot be reached: see proxy, firewall (443 outbound) and the storage account's network rules.",
     ErrorCode.QUEUE_REFUSED: "The queue refuses us: the agent needs Storage Queue Data Message Sender, the function Queue Data Contributor.",
     ErrorCode.LEDGER_UNAVAILABLE: "The ledger's table cannot be reached; the message is delivered again by itself.",

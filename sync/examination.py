@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sync import heartbeat
 from sync.agent import Agent
-from sync.errors import SyncError
+from sync.errors import ErrorCode, PermanentError, SyncError
 from sync.own_certificate import Expiry
 from sync.ports import BlobStore, ClaimStore, Directory, Lease
 
@@ -51,6 +51,7 @@ def examine(
     yield key if key.said or not key.ok else Line(part="signing key", ok=None, said="not set: events go unsigned")
     yield _try("heartbeat and census", lambda: _reports(work))
     yield from _containers(agent.claims, agent.lease)
+    yield _of_the_canary(agent)
     requests = agent.requests
     if requests is None:
         yield Line(part="request queue", ok=None, said="not set: the cloud cannot ask for people again")
@@ -89,6 +90,21 @@ def _clock(ours: Callable[[], datetime], theirs: Callable[[], datetime | None]) 
     return Line(
         part="clock", ok=skew <= SKEW, said=said, hint="" if skew <= SKEW else "Synchronise this machine's clock."
     )
+
+
+def _of_the_canary(agent: Agent) -> Line:
+    if agent.canary is None or not agent.canary.wanted:
+        return Line(part="canary", ok=None, said="not set: nobody measures how long a change takes")
+    canary = agent.canary
+
+    def look() -> str:
+        seen = canary.examine()
+        (person,) = agent.directory.find([seen.anchor.object_guid])
+        if person.deleted:
+            raise PermanentError(ErrorCode.CANARY_UNKNOWN, f"the canary {seen.anchor} is out of the agent's scope")
+        return f"{seen.anchor} may be changed; set that as SMIME_SYNC_CANARY of the function too"
+
+    return _try("canary", look)
 
 
 def _containers(claims: ClaimStore | None, lease: Lease | None) -> Iterator[Line]:

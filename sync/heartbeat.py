@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
+from sync import canary
 from sync.own_certificate import Expiry
 from sync.ports import Condition
 
@@ -55,6 +56,7 @@ class Heartbeat:
             "lastCensus": condition.notes.get("last-census") or None,
             "clockSkewSeconds": self.skew,
             "everySeconds": self.every.total_seconds(),
+            "canary": canary.told(condition.notes),
             "certificates": {each.name: each.at.isoformat() for each in self.certificates},
         }
         return json.dumps(members, sort_keys=True).encode("utf-8")

@@ -13,7 +13,7 @@ from typing import Protocol
 from sync.core.audit import Entry
 from sync.core.digest import Digest
 from sync.core.event import Claim
-from sync.core.identity import Watermark
+from sync.core.identity import SourceAnchor, Watermark
 from sync.core.news import Told
 from sync.core.person import Attribute, Person, Values
 from sync.core.rate import Rate
@@ -84,6 +84,32 @@ class Directory(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """The canary as the directory shows it now, with its userCertificate values; `writable` is whether we may change
+    them."""
+
+    anchor: SourceAnchor
+    certificates: tuple[bytes, ...]
+    writable: bool
+
+
+class CanaryPerson(Protocol):
+    """The one object of the directory that the agent may change, and of that userCertificate alone."""
+
+    def look(self) -> Sighting:
+        """Find it, as the setting names it. Raises PermanentError `canary-unknown`, and what Directory raises."""
+
+    def take(self, guid: bytes, certificate: bytes) -> None:
+        """Take one certificate away from the object with this objectGUID; one that is gone already is no error.
+
+        Raises PermanentError `canary-rights`, `canary-unknown`, and what Directory raises.
+        """
+
+    def put_back(self, guid: bytes, certificate: bytes) -> None:
+        """Put it back; one that is there already is no error. Raises what `take` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +224,9 @@ class AgentState(Protocol):
         """Anchor and state hash of everybody of whom was told last that they exist, in order of place (core.digest), as
         they are when the first is asked for."""
 
-    def note(self, notes: Mapping[str, str]) -> None:
-        """Remember words, by name, for `condition`: when the last round was, what went wrong last."""
+    def note(self, notes: Mapping[str, str], *, durable: bool = False) -> None:
+        """Remember words, by name, for `condition`: when the last round was, what went wrong last. What is not
+        `durable` may be undone by a power failure."""
 
     def noted(self, name: str) -> str | None:
         """What was noted last under this name; None when nothing was."""

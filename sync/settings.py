@@ -378,6 +378,12 @@ class AgentSettings(DirectorySettings, StorageSettings, TelemetrySettings, Canar
     census_hours: float = Field(
         24, gt=0, le=168, description="how often the list of everybody is made anew; after each full import besides"
     )
+    canary: str | None = Field(
+        None,
+        min_length=1,
+        description="the canary by ImmutableId, UPN or DN: a test person with two certificates, of which the agent "
+        "takes one away and puts it back (infra/agent)",
+    )
     heartbeat_seconds: float = Field(
         60,
         ge=1,

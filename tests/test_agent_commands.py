@@ -157,6 +157,7 @@ def test_check_tells_each_part() -> None:
         "heartbeat and census": True,
         "large events": None,
         "lease": None,
+        "canary": None,
         "request queue": None,
     }
 

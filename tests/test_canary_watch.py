@@ -8,11 +8,14 @@ from datetime import timedelta
 
 import pytest
 
+from sync import envelope
 from sync.canary_watch import PLACE, CanaryWatch
 from sync.core.canary import Turn, remembered
+from sync.core.event import Cause
 from sync.core.record import Outcome
 from sync.errors import ErrorCode, TemporaryError
 from sync.overview import Health, Worry
+from sync.ports import Message
 from tests.mill import DAY, NOW, Issued
 from tests.office import Office, anchor, person
 from tests.test_overview import beat
@@ -80,12 +83,14 @@ def test_each_turn_is_measured_and_told(cage: Cage, caplog: pytest.LogCaptureFix
 
 
 def test_only_the_canarys_written_changes_count(cage: Cage) -> None:
-    """Neither somebody else's write, nor a change that wrote nothing, nor one that waits."""
+    """Neither somebody else's write, nor a change that wrote nothing, nor what reconciliation had to bring."""
     receiver = replace(cage.receiver, canary=cage.watch)
     cage.mailbox("alice")
     receiver.process(cage.message(person("alice", cage.issue("alice"))))
     cage.turn(cage.newer, seconds=1)
     cage.turn(cage.newer, seconds=2)  # the same again: nothing to write
+    brought = envelope.parse(cage.event(person("canary", cage.older))).anew(Cause.RECONCILIATION)
+    assert receiver.process(Message(id="brought", body=envelope.render(brought))).status == "written"
     assert [turn.seconds for turn in cage.watch.look().turns] == [1.0]
 
 

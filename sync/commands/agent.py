@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sync import settings, wiring
+from sync import canary, settings, wiring
 from sync.agent import Agent, Round
 from sync.commands.output import Apply, AsJson, err, out, print_json
 from sync.examination import Line
@@ -204,6 +204,7 @@ def _condition_to_json(condition: Condition) -> dict[str, object]:
         "doubt": condition.doubt,
         "lastCensus": condition.notes.get("last-census") or None,
         "lastRound": condition.notes.get("last-round") or None,
+        "canary": canary.told(condition.notes),
         "lastError": condition.notes.get("last-error") or None,
     }
 

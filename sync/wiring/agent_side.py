@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sync import __version__, envelope, settings
 from sync.agent import Agent
+from sync.canary import Canary
 from sync.core.event import Event
 from sync.core.guard import Guard
 from sync.ports import AgentState, Directory
@@ -19,6 +20,7 @@ from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import blob_store, claim_store, container, storage_queue
 
 if TYPE_CHECKING:
+    from sync.adapters.active_directory import Access
     from sync.adapters.agent_state import StateFile
     from sync.adapters.blob_lease import BlobLease
     from sync.examination import Line
@@ -39,6 +41,7 @@ def agent(config: settings.AgentSettings) -> Agent:
         requests=resend_requests(config),
         sign=signing(config),
         reporting=reporting(config, state),
+        canary=canary(config, state),
     )
 
 
@@ -114,12 +117,21 @@ def examine(agent: Agent, config: settings.AgentSettings) -> Iterator[Line]:
     )
 
 
+def canary(config: settings.AgentSettings, state: AgentState) -> Canary:
+    """Who changes the test person, if one is set. Raises what `active_directory` raises."""
+    from sync.adapters.active_directory import ActiveDirectoryCanary
+
+    person = ActiveDirectoryCanary([*_accesses(config).values()], config.canary)
+    every = timedelta(minutes=config.canary_minutes)
+    return Canary(person, state, now, every=every, wanted=config.canary is not None)
+
+
 def active_directory(config: settings.DirectorySettings) -> Directory:
     """One domain, or the forest's several as one. Raises PermanentError `file-unreadable`, `settings-invalid`.
 
     Hosts that are named belong to the domain in whose DNS name they end; a domain without any is looked up in DNS.
     """
-    from sync.adapters.active_directory import Access, ActiveDirectory, Forest, Scope, discovery, hosts_by_domain
+    from sync.adapters.active_directory import ActiveDirectory, Forest, Scope
 
     scope = Scope(
         base=config.ldap_base,
@@ -127,10 +139,18 @@ def active_directory(config: settings.DirectorySettings) -> Directory:
         filter_=config.ldap_filter,
         excluded_groups=config.ldap_excluded_groups,
     )
+    domains = {name: ActiveDirectory(access, scope) for name, access in _accesses(config).items()}
+    return Forest(next(iter(domains)), domains) if len(domains) > 1 else next(iter(domains.values()))
+
+
+def _accesses(config: settings.DirectorySettings) -> dict[str, Access]:
+    """How each domain is reached, by its name; "" where only hosts are named."""
+    from sync.adapters.active_directory import Access, discovery, hosts_by_domain
+
     password = read_secret(config.ldap_password_file) if config.ldap_password_file else ""
 
-    def domain(hosts: tuple[str, ...] | Callable[[], Sequence[str]]) -> ActiveDirectory:
-        access = Access(
+    def access(hosts: tuple[str, ...] | Callable[[], Sequence[str]]) -> Access:
+        return Access(
             hosts=hosts,
             user=config.ldap_user or "",
             password=password,
@@ -140,12 +160,8 @@ def active_directory(config: settings.DirectorySettings) -> Directory:
             port=config.ldap_port,
             start_tls=config.ldap_start_tls,
         )
-        return ActiveDirectory(access, scope)
 
     if not config.ldap_domains:
-        return domain(config.ldap_hosts)
+        return {"": access(config.ldap_hosts)}
     named = hosts_by_domain(config.ldap_hosts, config.ldap_domains)
-    domains = {
-        name: domain(hosts or discovery.controllers(name, site=config.ldap_site)) for name, hosts in named.items()
-    }
-    return Forest(config.ldap_domains[0], domains) if len(domains) > 1 else domains[config.ldap_domains[0]]
+    return {name: access(hosts or discovery.controllers(name, site=config.ldap_site)) for name, hosts in named.items()}

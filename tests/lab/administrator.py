@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NORMAL_ACCOUNT: Final = 0x200
 ACCOUNT_DISABLED: Final = 0x2
+WRITE_PROPERTY: Final = 0x20  # ADS_RIGHT_DS_WRITE_PROP: "WP"
 LIST_AND_READ: Final = 0x4 | 0x10  # ADS_RIGHT_ACTRL_DS_LIST, ADS_RIGHT_DS_READ_PROP: "LCRP"
 DESCRIPTOR: Final = "nTSecurityDescriptor"
 OWNER_ONLY: Final = 0x1  # OWNER_SECURITY_INFORMATION
@@ -145,17 +146,27 @@ class Administrator:
             self._allow_on_deleted_objects(self._read(account.dn, "objectSid"), LIST_AND_READ)
         return f"{name}@corp.example"
 
+    def allow_writing(self, user: str, account: Account, attribute: str) -> None:
+        """What `dsacls <account> /G <user>:WP;<attribute>` does: this attribute of this object, and nothing else."""
+        (sid,) = self.values(self._base, f"(userPrincipalName={user})", "objectSid").values()
+        schema = f"CN=Schema,CN=Configuration,{self._base}"
+        (guid,) = self.values(schema, f"(lDAPDisplayName={attribute})", "schemaIDGUID").values()
+        self._grant(account.dn, sid, WRITE_PROPERTY, guid)
+
+    def _grant(self, dn: str, sid: bytes, rights: int, attribute: bytes = b"") -> None:
+        controls = _descriptor_controls(DACL_ONLY)
+        self._connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=[DESCRIPTOR], controls=controls)
+        self._insist(f"read the rights of {dn}")
+        descriptor = self._connection.response[0]["raw_attributes"][DESCRIPTOR][0]
+        self._describe(dn, with_ace(descriptor, sid, rights, attribute), part=DACL_ONLY)
+
     def _allow_on_deleted_objects(self, sid: bytes, rights: int) -> None:
         """What `dsacls "CN=Deleted Objects,..." /takeownership` and then `/G account:LCRP` do."""
         dn = f"CN=Deleted Objects,{self._base}"
         administrators = self._read(f"CN=Administrators,CN=Builtin,{self._base}", "objectSid")
         owner = struct.pack("<BBHIIII", 1, 0, SELF_RELATIVE, 20, 0, 0, 0) + administrators
         self._describe(dn, owner, part=OWNER_ONLY)
-        controls = _descriptor_controls(DACL_ONLY)
-        self._connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=[DESCRIPTOR], controls=controls)
-        self._insist(f"read the rights of {dn}")
-        descriptor = self._connection.response[0]["raw_attributes"][DESCRIPTOR][0]
-        self._describe(dn, with_ace(descriptor, sid, rights), part=DACL_ONLY)
+        self._grant(dn, sid, rights)
 
     def _describe(self, dn: str, descriptor: bytes, *, part: int) -> None:
         change = {DESCRIPTOR: [(ldap3.MODIFY_REPLACE, [descriptor])]}
@@ -196,14 +207,16 @@ def _descriptor_controls(part: int) -> list[object]:
     return [*security_descriptor_control(True, sdflags=part), show_deleted_control(True)]
 
 
-def with_ace(descriptor: bytes, sid: bytes, rights: int) -> bytes:
-    """Append an ACCESS_ALLOWED_ACE for `sid` to a self-relative security descriptor (MS-DTYP 2.4.4.2, 2.4.5, 2.4.6).
+def with_ace(descriptor: bytes, sid: bytes, rights: int, attribute: bytes = b"") -> bytes:
+    """Append an ACCESS_ALLOWED_ACE for `sid` to a self-relative security descriptor (MS-DTYP 2.4.4.2, 2.4.5, 2.4.6); or
+    an ACCESS_ALLOWED_OBJECT_ACE (2.4.4.3) for one `attribute`, by its schemaIDGUID.
 
     Only the DACL is kept: what is written back with DACL_SECURITY_INFORMATION.
     """
     revision, padding, control, _owner, _group, _sacl, offset = struct.unpack_from("<BBHIIII", descriptor)
     acl_revision, acl_padding, size, count, more = struct.unpack_from("<BBHHH", descriptor, offset)
-    ace = struct.pack("<BBHI", 0, 0, 8 + len(sid), rights) + sid
+    whom = (struct.pack("<I", 1) + attribute if attribute else b"") + sid
+    ace = struct.pack("<BBHI", 5 if attribute else 0, 0, 8 + len(whom), rights) + whom
     entries = descriptor[offset + 8 : offset + size] + ace
     acl = struct.pack("<BBHHH", acl_revision, acl_padding, 8 + len(entries), count + 1, more) + entries
     return struct.pack("<BBHIIII", revision, padding, control, 0, 0, 0, 20) + acl

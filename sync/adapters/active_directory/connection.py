@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -13,7 +13,7 @@ from pyasn1.error import PyAsn1Error
 
 from sync.adapters.active_directory import messages
 from sync.adapters.active_directory.entries import Entry
-from sync.adapters.active_directory.messages import DONE, ENTRY, Filter, Message
+from sync.adapters.active_directory.messages import DONE, ENTRY, MODIFIED, Filter, Message
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 
 SUCCESS: Final = 0
@@ -96,22 +96,35 @@ class Connection:
         controls: Sequence[bytes] = (),
     ) -> int:
         """Send a search whose answer is waited for later; its number. Raises TemporaryError `directory-unavailable`."""
-        number: int = self._connection.server.next_message_id()
-        try:
-            self._connection.socket.settimeout(self._patience)
-            request = messages.search(number, base, filter_, attributes=attributes, scope=scope, controls=controls)
-            self._connection.socket.sendall(request)
-        except (*FOREIGN, AttributeError) as error:  # ldap3 has no socket any more after an unbind
-            self._broke(error)
-        self._open[number] = (base, [])
-        return number
+        return self._send(
+            base,
+            lambda number: messages.search(
+                number, base, filter_, attributes=attributes, scope=scope, controls=controls
+            ),
+        )
+
+    def modify(
+        self,
+        dn: str,
+        attribute: str,
+        *,
+        add: bytes | None = None,
+        delete: bytes | None = None,
+        tolerate: Collection[int] = (),
+    ) -> int:
+        """Add one value of an attribute or delete one; the result's code, which is success or among `tolerate`.
+
+        Raises what `search` raises.
+        """
+        number = self._send(dn, lambda number: messages.modify(number, dn, attribute, add=add, delete=delete))
+        return self.answer(number, tolerate=tolerate, small=True).code
 
     def answer(self, number: int, *, tolerate: Collection[int] = (), small: bool = False) -> Answer:
         """Wait for the end of a search that was asked. Raises what `search` raises."""
         base, told = self._open[number]
         try:
             self._connection.socket.settimeout(self._haste if small else self._patience)
-            while not told or told[-1].kind != DONE:
+            while not told or told[-1].kind not in {DONE, MODIFIED}:
                 self._receive()
             result = messages.result(told[-1].content)
         except (*FOREIGN, AttributeError) as error:
@@ -124,7 +137,7 @@ class Connection:
             controls=told[-1].controls,
         )
         if answer.code != SUCCESS and answer.code not in tolerate:
-            self._refuse(answer.code, f"{self.host} refuses to search {base or 'its rootDSE'}: {answer.message}")
+            self._refuse(answer.code, f"{self.host} refuses {base or 'its rootDSE'}: {answer.message}")
         return answer
 
     def forget(self, number: int) -> None:
@@ -144,6 +157,16 @@ class Connection:
             self._connection.unbind()
         except FOREIGN:
             self._connection.strategy.close()
+
+    def _send(self, base: str, request: Callable[[int], bytes]) -> int:
+        number: int = self._connection.server.next_message_id()
+        try:
+            self._connection.socket.settimeout(self._patience)
+            self._connection.socket.sendall(request(number))
+        except (*FOREIGN, AttributeError) as error:  # ldap3 has no socket any more after an unbind
+            self._broke(error)
+        self._open[number] = (base, [])
+        return number
 
     def _receive(self) -> None:
         """Read once, and hand whole messages to whom they answer. Raises what FOREIGN names."""

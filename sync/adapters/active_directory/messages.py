@@ -1,4 +1,4 @@
-"""LDAP searches as bytes (RFC 4511), there and back.
+"""LDAP searches, and one kind of change, as bytes (RFC 4511), there and back.
 
 ldap3 logs us on. What it makes of a search, an object of each attribute and part of a filter on the way out and three
 dictionaries of each entry on the way in, was most of this process's work for a change and for a full import.
@@ -28,6 +28,9 @@ _AND, _OR, _EQUALS, _AT_LEAST = 0xA0, 0xA1, 0xA3, 0xA5
 _SEARCH: Final = 0x63
 ENTRY: Final = 0x64
 DONE: Final = 0x65
+_MODIFY: Final = 0x66
+MODIFIED: Final = 0x67
+_ADD, _DELETE = 0, 1
 _EXTENDED: Final = 0x78
 _CONTROLS: Final = 0xA0
 _SUBTREE, _BASE_OBJECT = 2, 0
@@ -131,6 +134,19 @@ def search(
     where = octets(base.encode("utf-8")) + bytes((_ENUMERATED, 1, _BASE_OBJECT if scope == BASE else _SUBTREE))
     request = element(_SEARCH, where, _WHOLE, filter_, wanted)
     return sequence(integer(number), request, element(_CONTROLS, *controls) if controls else b"")
+
+
+def modify(number: int, dn: str, attribute: str, *, add: bytes | None = None, delete: bytes | None = None) -> bytes:
+    """A whole request (4.6) that adds one value to an attribute, or deletes one and leaves the others."""
+    changes = [
+        sequence(
+            bytes((_ENUMERATED, 1, operation)),
+            sequence(octets(attribute.encode("ascii")), element(_SET, octets(value))),
+        )
+        for operation, value in ((_ADD, add), (_DELETE, delete))
+        if value is not None
+    ]
+    return sequence(integer(number), element(_MODIFY, octets(dn.encode("utf-8")), sequence(*changes)))
 
 
 def size(buffer: bytes | bytearray, at: int) -> int | None:

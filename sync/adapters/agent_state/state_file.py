@@ -217,8 +217,8 @@ class StateFile:
         except sqlite3.Error as error:
             raise self._translated(error) from error
 
-    def note(self, notes: Mapping[str, str]) -> None:
-        with self._transaction(durable=False) as connection:
+    def note(self, notes: Mapping[str, str], *, durable: bool = False) -> None:
+        with self._transaction(durable=durable) as connection:
             connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
 
     def noted(self, name: str) -> str | None:

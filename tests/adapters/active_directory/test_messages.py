@@ -6,6 +6,7 @@ import ldap3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from ldap3.operation.modify import modify_operation
 from ldap3.operation.search import search_operation
 from ldap3.protocol.controls import build_control
 from ldap3.protocol.convert import build_controls_list
@@ -47,6 +48,19 @@ def as_ldap3_writes(
     if controls:
         message["controls"] = build_controls_list([*controls])
     return bytes(encoder.encode(message))
+
+
+@pytest.mark.parametrize("value", [b"", b"x" * 127, b"x" * 128, b"x" * 70_000])
+@pytest.mark.parametrize("kind", [ldap3.MODIFY_ADD, ldap3.MODIFY_DELETE])
+def test_a_change_is_what_ldap3_would_send(kind: str, value: bytes) -> None:
+    """To the byte."""
+    dn = "<GUID=6f1b0a2c-4e68-4c8a-9d3e-7a5c1e0d2b4f>"
+    message = LDAPMessage()
+    message["messageID"] = MessageID(300)
+    request = modify_operation(dn, {"userCertificate": [(kind, [value])]}, None, None, {}, False)
+    message["protocolOp"] = ProtocolOp().setComponentByName("modifyRequest", request)
+    given = {"add": value} if kind == ldap3.MODIFY_ADD else {"delete": value}
+    assert messages.modify(300, dn, "userCertificate", **given) == bytes(encoder.encode(message))
 
 
 @pytest.mark.parametrize("filter_", FILTERS)
