@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from azure.storage.blob import ContainerClient
 
 from sync import wiring
 from sync.adapters.active_directory import Access, ActiveDirectory, Scope
 from sync.adapters.blob_store import BlobStore
 from sync.adapters.storage_queue import StorageQueue
-from sync.adapters.table_ledger import TableAudit, TableFailures, TableHistory, TableLedger, TablePace
-from sync.adapters.table_ledger.table import Table
 from sync.agent import Agent
 from sync.core.person import Values
 from sync.core.record import Status
@@ -24,14 +20,13 @@ from sync.core.run import Kind, Phase
 from sync.reconciling.censuses import Opened
 from sync.reconciling.listing import Listing, own_list
 from sync.settings import AgentSettings, CloudSettings, load
-from tests.lab import require
+from tests.lab.account import account
 from tests.lab.administrator import Account, Administrator
 from tests.lab.azurite import Azurite
 from tests.lab.samba import DomainController
-from tests.lab.setup import azurite as storage
 from tests.lab.site import CERTIFICATE
 from tests.lab.tenant import Tenant
-from tests.mill import DAY, Authority, Mill
+from tests.mill import Authority
 
 pytestmark = pytest.mark.lab
 PASSWORD = "The-agents-0wn-password"
@@ -72,63 +67,26 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(domain_controller: DomainController, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("azurite", storage.missing())
-    folder, name = tmp_path_factory.mktemp("listing"), uuid.uuid4().hex[:8]
-    root = Mill(now=datetime.now(UTC).replace(microsecond=0) - DAY).root()
-    issuing = root.issue_ca("Issuing CA")
-    (folder / "anchors.pem").write_text(root.pem)
-    (folder / "intermediates.pem").write_text(issuing.pem)
+def site(
+    domain_controller: DomainController, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("listing")
     (folder / "password").write_text(PASSWORD)
     with contextlib.ExitStack() as running:
         administrator = running.enter_context(Administrator.of(domain_controller))
-        unit = administrator.create_unit(f"Listing {name}")
-        user = administrator.create_agent(f"agent-{name}", PASSWORD, unit=unit)
-        azurite = running.enter_context(Azurite.start())
         tenant = running.enter_context(Tenant.start())
-        connection = azurite.connection_string
-        queues = [StorageQueue.from_connection_string(connection, f"{name}-{what}") for what in ("c", "asked", "runs")]
-        kinds: dict[str, type[Table]] = {
-            "LEDGER": TableLedger,
-            "FAILURES": TableFailures,
-            "HISTORY": TableHistory,
-            "PACE": TablePace,
-            "AUDIT": TableAudit,
-        }
-        work = BlobStore(ContainerClient.from_connection_string(connection, f"work-{name}"))
-        stores: list[StorageQueue | BlobStore | Table] = [*queues, work]
-        stores += [kind.from_connection_string(connection, f"{what}{name}") for what, kind in kinds.items()]
-        for store in stores:
-            running.enter_context(contextlib.closing(store))
-            store.create()
+        made = running.enter_context(account(azurite, tenant, folder))
+        unit = administrator.create_unit(f"Listing {made.name}")
         settings = {
-            "SMIME_SYNC_STORAGE": connection,
-            "SMIME_SYNC_QUEUE": queues[0].name,
-            "SMIME_SYNC_REQUESTS_QUEUE": queues[1].name,
-            "SMIME_SYNC_RUNS_QUEUE": queues[2].name,
-            **{f"SMIME_SYNC_{what}_TABLE": f"{what}{name}" for what in kinds},
-            "SMIME_SYNC_WORK_CONTAINER": f"work-{name}",
+            **made.settings,
             "SMIME_SYNC_DIRECTORY": "ldap",
             "SMIME_SYNC_STATE_FILE": str(folder / "agent.sqlite"),
             "SMIME_SYNC_LDAP_HOSTS": domain_controller.address,
             "SMIME_SYNC_LDAP_SERVER_NAME": domain_controller.fqdn,
-            "SMIME_SYNC_LDAP_USER": user,
+            "SMIME_SYNC_LDAP_USER": administrator.create_agent(f"agent-{made.name}", PASSWORD, unit=unit),
             "SMIME_SYNC_LDAP_PASSWORD_FILE": str(folder / "password"),
             "SMIME_SYNC_LDAP_CA_FILE": str(domain_controller.ca_file),
             "SMIME_SYNC_LDAP_BASE": unit,
-            "SMIME_SYNC_REQUIRE_SIGNED_EVENTS": "false",
-            "SMIME_SYNC_MODE": "write",
-            "SMIME_SYNC_WRITES_PER_SECOND": "100",
-            "SMIME_SYNC_WRITES_AT_ONCE": "100",
-            "SMIME_SYNC_TRUST_ANCHORS": str(folder / "anchors.pem"),
-            "SMIME_SYNC_INTERMEDIATES": str(folder / "intermediates.pem"),
-            "SMIME_SYNC_TENANT_ID": tenant.id,
-            "SMIME_SYNC_CREDENTIAL": "secret",
-            "SMIME_SYNC_CLIENT_ID": tenant.tokens.client_id,
-            "SMIME_SYNC_CLIENT_SECRET": tenant.tokens.secret,
-            "SMIME_SYNC_LOGIN_URL": tenant.url,
-            "SMIME_SYNC_EXCHANGE_URL": tenant.url,
-            "SMIME_SYNC_CA_FILE": tenant.ca_file,
         }
         agent = wiring.agent(load(AgentSettings, settings))
         running.callback(agent.directory.close)
@@ -136,11 +94,11 @@ def site(domain_controller: DomainController, tmp_path_factory: pytest.TempPathF
             administrator=administrator,
             unit=unit,
             tenant=tenant,
-            issuing=issuing,
+            issuing=made.issuing,
             agent=agent,
             app=wiring.cloud_from(load(CloudSettings, settings)),
-            queue=queues[0],
-            work=work,
+            queue=made.queue,
+            work=made.work,
             settings=settings,
         )
 

@@ -9,13 +9,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from sync import census
 from sync.adapters.embedded import Database, EmbeddedQueue
+from sync.core.identity import Watermark
+from sync.core.path import TrustStore
 from sync.core.person import Values
 from sync.core.run import Kind, Phase, Run
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.ports import Blob, BlobStore, RecipientPage
 from sync.reconciler import Reconciler
 from sync.reconciling.runs import KEPT
+from sync.resend import Asking
+from tests.mill import Mill
 from tests.office import Office, person
 
 NAMES = [f"person{number}" for number in range(12)]
@@ -398,3 +403,43 @@ def test_a_run_that_cannot_be_read_is_said(pieces: Pieces) -> None:
     with pytest.raises(PermanentError) as caught:
         pieces.reconciler().reconcile(apply=False)
     assert caught.value.code is ErrorCode.LEDGER_MALFORMED
+
+
+class TestGuards:
+    """Whole runs by messages: what looks like a disaster sends nothing and asks nobody, until it was approved."""
+
+    @staticmethod
+    def guarded(pieces: Pieces, reconciler: Reconciler) -> Run:
+        """A run to its end, in the smallest pieces, which stops."""
+        assert reconciler.start(Kind.FULL, apply=True) is not None
+        run = pieces.work(reconciler)
+        assert (run.phase, pieces.office.queue.count()) == (Phase.GUARDED, 0)
+        assert all(pieces.office.held(name) for name in NAMES)
+        return run
+
+    def test_a_trust_store_that_lost_its_anchor(self, pieces: Pieces) -> None:
+        """Everybody would lose what they have; the hourly run does not do what the nightly one asked about."""
+        pieces.office.trust = TrustStore.of([Mill().root("Another Root", key="ec256").der])
+        reconciler = pieces.hurried()
+        run = self.guarded(pieces, reconciler)
+        assert (run.counts.losing, run.counts.holding) == (12, 12)
+        assert reconciler.start(Kind.DUE, apply=True) is not None
+        assert pieces.work(reconciler).counts.sent == 0
+        reconciler.approve(run.id, apply=True)
+        assert pieces.work(reconciler).counts.sent == 12
+        pieces.office.drain()
+        assert not any(pieces.office.held(name) for name in NAMES)
+
+    def test_a_directory_that_suddenly_shows_nobody(self, pieces: Pieces) -> None:
+        """The agent's list is whole, signed or not, and empty."""
+        office, requests = pieces.office, EmbeddedQueue(Database(None, lambda: pieces.office.now))
+        source = office.record(NAMES[0]).source
+        assert source is not None
+        mark = Watermark(1, office.sequence)
+        census.publish(office.losses.blobs, (), source=source, watermark=mark, created=office.now)
+        reconciler = replace(pieces.hurried(), asking=Asking(requests))
+        run = self.guarded(pieces, reconciler)
+        assert (run.counts.gone, run.counts.gone_holding, requests.count()) == (12, 12, 0)
+        reconciler.approve(run.id, apply=True)
+        assert pieces.work(reconciler).counts.asked == 12
+        assert requests.count() == 12
