@@ -78,6 +78,7 @@ class Explanation:
     added: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
     outlook: clients.Taken | None = None
+    choices: tuple[clients.Choice, ...] = ()
     failures: tuple[Failure, ...] = ()
     trouble: SyncError | None = None
     next_change: datetime | None = None
@@ -153,6 +154,7 @@ class Explanation:
                 "takes": [each.fingerprint for each in self.outlook.certificates],
                 "shadowed": [each.fingerprint for each in self.outlook.shadowed],
             },
+            "clients": [_choice(choice) for choice in self.choices],
             "last": outcome
             and {
                 "status": outcome.status,
@@ -217,6 +219,7 @@ class Explainer:
             withdrawn=decision.plan.withdrawn.fingerprints if decision.ours_to_write else (),
             # 4. What a client takes.
             outlook=clients.outlook_takes(recipient.values, self.now()),
+            choices=clients.choices(recipient.values, self.now()),
             # 5. What happened and happens.
             failures=failures,
             next_change=decision.next_change,
@@ -250,6 +253,18 @@ def _facts(certificate: Certificate | None) -> dict[str, object] | None:
         "notBefore": certificate.not_before.isoformat(),
         "notAfter": certificate.not_after.isoformat(),
         "addresses": [*certificate.rfc822_names, *certificate.utf8_mailboxes],
+    }
+
+
+def _choice(choice: clients.Choice) -> dict[str, object]:
+    return {
+        "client": choice.client.key,
+        "name": choice.client.name,
+        "takes": [each.fingerprint for each in choice.candidates],
+        "sure": choice.sure,
+        "looks": choice.client.looks,
+        "needs": choice.client.needs,
+        "source": choice.client.source,
     }
 
 

@@ -96,6 +96,13 @@ def test_a_shadowed_certificate_is_said(office: Office) -> None:
     assert [each.fingerprint for each in told.outlook.shadowed] == [new.fingerprint]
     assert "never looked at" in told.answer
     assert "never looks at it" in shown(told)
+    clients = {each["client"]: each for each in told.to_json()["clients"]}  # type: ignore[attr-defined]
+    assert (clients["outlook"]["takes"], clients["outlook"]["sure"]) == ([old.fingerprint], "documented")
+    assert (clients["activesync"]["takes"], clients["activesync"]["sure"]) == (
+        [old.fingerprint, new.fingerprint],
+        "unknown",
+    )
+    assert "which of them is" in shown(told)
 
 
 def test_nobody_in_the_tenant(office: Office) -> None:

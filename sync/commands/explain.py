@@ -60,6 +60,7 @@ def _parts(told: Explanation) -> Iterator[RenderableType]:
         )
         if told.held:
             yield _exchange(told)
+        yield from _clients(told)
     if told.record.outcome is not None:
         outcome = told.record.outcome
         why = "".join(f": {each}" for each in (outcome.reason, outcome.detail) if each)
@@ -104,6 +105,20 @@ def _exchange(told: Explanation) -> Table:
             f"{value.attribute}\n{value.fingerprint[:16]}", _facts(value.facts), whose, _role(value, told.outlook)
         )
     return table
+
+
+def _clients(told: Explanation) -> Iterator[RenderableType]:
+    table = Table("a sender's client", "encrypts to", "how sure that is")
+    conditions: dict[str, list[str]] = {}
+    for choice in told.choices:
+        marks = " or\n".join(each.fingerprint[:16] for each in choice.candidates)
+        sure = choice.sure.words if choice.candidates else "there is nothing to take"
+        table.add_row(choice.client.name, marks or "[red]nothing[/red]", sure)
+        if choice.client.needs and choice.candidates:
+            conditions.setdefault(choice.client.needs, []).append(choice.client.name)
+    yield table
+    for condition, names in conditions.items():
+        yield Text(f"{', '.join(names)}: only if {condition}")
 
 
 def _role(value: Held, outlook: Taken | None) -> str:
