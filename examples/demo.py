@@ -152,6 +152,7 @@ def _wave(console: Console, app: Embedded, title: str, others: Mapping[str, str]
 
     _drain(console, app, sent.sent, done)
     seconds = time.perf_counter() - started
+    app.agent.report()
     stories = {**json.loads((EXAMPLES / "stories.json").read_text("utf-8")), **others}
     table = Table(title=title, title_justify="left", title_style="bold", show_lines=True, expand=True)
     table.add_column("person", no_wrap=True)

@@ -158,6 +158,7 @@ def test_the_console_has_something_to_show_in_every_part(console: str) -> None:
     runs = asked(console, "runs")["past"]
     assert {run["apply"] for run in runs} == {True, False}
     assert {run["phase"] for run in runs} == {"done"}
+    assert not any(run["notes"] for run in runs), "the agent told whom its directory knows"
 
     body = '{"all": true, "apply": true}'
     assert len(requests.post(console.replace("console", "replay"), data=body, timeout=60).json()["chosen"]) == 2
