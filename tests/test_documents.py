@@ -86,12 +86,18 @@ def test_codes_that_pages_show_as_reasons_are_codes() -> None:
             assert code in known, (name(path), code)
 
 
-def test_the_italian_pages_show_the_same_commands() -> None:
-    """A translation that was forgotten is noticed by what it tells to do."""
-    for english, italian in (("quickstart", "avvio-rapido"), ("concept", "concetto")):
-        pages = [(ROOT / "docs" / path).read_text("utf-8") for path in (f"{english}.md", f"it/{italian}.md")]
-        first, second = (sorted(commands(page)) for page in pages)
-        assert first == second
-        assert len(re.findall(r"^\d\.|^\*\*\d\.", pages[0], re.MULTILINE)) == len(
-            re.findall(r"^\d\.|^\*\*\d\.", pages[1], re.MULTILINE)
-        )
+def shape(page: str) -> list[str]:
+    """What a translation keeps: the order of headings, steps, items, rows of tables and lines of blocks."""
+    return re.findall(r"^(#+|\||\*\*\d\.|\d+\.|- | {4})", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("english", "italian"), [("quickstart", "avvio-rapido"), ("concept", "concetto")])
+def test_the_italian_pages_are_in_step(english: str, italian: str) -> None:
+    """A translation that was forgotten is noticed by its commands, steps, rows and headings, and by the settings,
+    codes and addresses that it names."""
+    pages = [(ROOT / "docs" / path).read_text("utf-8") for path in (f"{english}.md", f"it/{italian}.md")]
+    first, second = (list(commands(page)) for page in pages)
+    assert first == second
+    assert shape(pages[0]) == shape(pages[1])
+    said = [sorted(set(re.findall(r"`([^`\n]+)`", page))) for page in pages]
+    assert said[0] == said[1]

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import azure.mgmt.storage.models as storage_models
-import azure.mgmt.web.models as web_models
 import pytest
 import tree_sitter_bicep
 import yaml
@@ -113,53 +111,6 @@ def test_every_parameter_of_the_deployment_is_explained() -> None:
     assert given.keys() <= set(re.findall(r"^param (\w+)", source, re.MULTILINE))
     needed = set(re.findall(r"^param (\w+) \w+$", source, re.MULTILINE))
     assert needed <= given.keys()
-
-
-_MODELS: Mapping[str, tuple[Any, str]] = {
-    "Microsoft.Web/sites": (web_models, "Site"),
-    "Microsoft.Web/serverfarms": (web_models, "AppServicePlan"),
-    "Microsoft.Web/sites/config": (web_models, "SiteAuthSettingsV2"),
-    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (web_models, "CsmPublishingCredentialsPoliciesEntity"),
-    "Microsoft.Storage/storageAccounts": (storage_models, "StorageAccountCreateParameters"),
-    "Microsoft.Storage/storageAccounts/blobServices": (storage_models, "BlobServiceProperties"),
-    "Microsoft.Storage/storageAccounts/blobServices/containers": (storage_models, "BlobContainer"),
-}
-_OF_THE_TEMPLATE = {"name", "parent", "scope", "dependsOn"}
-
-
-@pytest.mark.parametrize("kind", _MODELS)
-def test_properties_are_those_of_microsofts_models(kind: str) -> None:
-    """Every name, and every word where the model has a fixed set of them."""
-    module, name = _MODELS[kind]
-    found = of_type(kind)
-    assert found
-    for body in found:
-        wrong = list(_strange({k: v for k, v in body.items() if k not in _OF_THE_TEMPLATE}, module, name, kind))
-        assert wrong == []
-
-
-def _strange(body: Mapping[str, Tree], module: Any, name: str, where: str) -> Iterator[str]:
-    model = getattr(module, name)
-    model()  # only an instance knows its names on the wire
-    fields = {field._rest_name: attribute for attribute, field in model._attr_to_rest_field.items()}
-    hints = {k: v for each in model.__mro__ for k, v in getattr(each, "__annotations__", {}).items()}
-    for key, value in body.items():
-        if key not in fields:
-            yield f"{where}.{key} is none of {sorted(fields)}"
-            continue
-        hint = str(hints[fields[key]])
-        inner = re.search(r"_models\.(\w+)", hint)
-        words = re.search(r"Union\[str, ForwardRef\('_models\.(\w+)'\)", hint)
-        if words:
-            known = {each.value for each in getattr(module, words[1])}
-            if isinstance(value, str) and not isinstance(value, Expression) and value not in known:
-                yield f"{where}.{key} is {value}, none of {sorted(known)}"
-        elif inner and isinstance(value, dict) and "ict[" not in hint:
-            yield from _strange(value, module, inner[1], f"{where}.{key}")
-        elif inner and isinstance(value, list):
-            for each in value:
-                if isinstance(each, dict):
-                    yield from _strange(each, module, inner[1], f"{where}.{key}[]")
 
 
 class TestRules:

@@ -141,8 +141,8 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2022-06-15' = [
       description: each.says
       severity: each.severity
       enabled: true
-      evaluationFrequency: each.minutes > 60 ? 'PT1H' : 'PT${each.minutes}M'
-      windowSize: each.minutes == 1440 ? 'P1D' : each.minutes == 60 ? 'PT1H' : 'PT${each.minutes}M'
+      evaluationFrequency: each.minutes == 60 ? 'PT1H' : 'PT${each.minutes}M'
+      windowSize: each.minutes == 60 ? 'PT1H' : 'PT${each.minutes}M'
       scopes: [insightsId]
       criteria: {
         allOf: [
