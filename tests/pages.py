@@ -36,6 +36,7 @@ _NO_COMMANDS: Final = (
     "Real parts started",
     "change in Active Directory",
     "[[source]]",
+    "SMIME_SYNC_",
 )
 """How blocks begin that show something else: pictures, output, files."""
 
