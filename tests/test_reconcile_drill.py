@@ -24,7 +24,9 @@ from sync.core.revocation import Knowledge
 from sync.core.revocation_list import RevocationList
 from sync.core.revoked import Revoked
 from sync.core.run import Kind, Phase
-from sync.reconciler import Limits, Reconciler, Reconciliation
+from sync.reconciler import Reconciler
+from sync.reconciling.found import Reconciliation
+from sync.reconciling.limits import Limits
 from sync.reporting import Reporting
 from sync.resend import Asking, ResendRequests
 from tests.mill import DAY, NOW, Issued

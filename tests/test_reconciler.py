@@ -25,8 +25,8 @@ from sync.core.run import Kind, Phase, Run
 from sync.core.suspicion import Reason
 from sync.core.units import units
 from sync.errors import ErrorCode, PermanentError, TemporaryError
-from sync.reconciler import Limits
 from sync.reconciling.examining import Difference
+from sync.reconciling.limits import Limits
 from tests.mill import DAY, Mill
 from tests.mill.revocation import crl
 from tests.office import Office, person

@@ -16,8 +16,9 @@ from sync.core.digest import place
 from sync.core.guard import Guard
 from sync.core.identity import Watermark
 from sync.core.person import Person
-from sync.reconciler import Limits, Reconciler
+from sync.reconciler import Reconciler
 from sync.reconciling.censuses import Censuses
+from sync.reconciling.limits import Limits
 from sync.resend import Asking
 from sync.signature import Signer, Verifier
 from tests.office import Office, person

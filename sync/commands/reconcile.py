@@ -12,7 +12,7 @@ from rich.table import Table
 from sync import wiring
 from sync.commands.output import Apply, AsJson, err, out, print_json
 from sync.core.run import Phase, Run
-from sync.reconciler import Reconciliation
+from sync.reconciling.found import Reconciliation
 
 
 def reconcile(

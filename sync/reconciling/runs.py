@@ -102,6 +102,13 @@ class Runs:
         run = _read(blob.content, run_id) if blob else None
         return run if run and run.id == run_id else None  # `current` is no id
 
+    def stopped(self, run_id: str) -> Run:
+        """The run of this id that stopped at a limit. Raises PermanentError `run-unknown`."""
+        run = self.find(run_id)
+        if run is None or run.phase is not Phase.GUARDED:
+            raise PermanentError(ErrorCode.RUN_UNKNOWN, f"there is no guarded run {run_id[:40]}")
+        return run
+
     def begin(
         self,
         kind: Kind,
@@ -201,6 +208,10 @@ class Runs:
             return [json.loads(line) for line in (content or b"").splitlines()]
         except ValueError as error:
             raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"{name} of run {run_id}: {error}") from error
+
+    def all_lines(self, run_id: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """The JSON lines of every block whose name begins so, in order."""
+        return (line for name in self.blocks(run_id, prefix) for line in self.lines(run_id, name))
 
     def blocks(self, run_id: str, prefix: str) -> list[str]:
         """The names of the run's blocks that begin so, in order."""

@@ -33,8 +33,10 @@ from sync.overview import Health, Overseer
 from sync.ports import AuditLog, BlobStore, Directory, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
-from sync.reconciler import Limits, Reconciler, Reconciliation
+from sync.reconciler import Reconciler
 from sync.reconciling.censuses import Censuses
+from sync.reconciling.found import Reconciliation
+from sync.reconciling.limits import Limits
 from sync.replayer import Replayer
 from sync.reporting import Reporting
 from sync.resend import Asking

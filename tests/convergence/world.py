@@ -27,7 +27,8 @@ from sync.loss_guard import LossGuard
 from sync.ports import BlobStore, EventQueue, Failures, History, Ledger, Message, MessageSource, Pace, Recipients
 from sync.processor import Processor
 from sync.receiver import Receiver
-from sync.reconciler import Reconciler, Reconciliation
+from sync.reconciler import Reconciler
+from sync.reconciling.found import Reconciliation
 from sync.replayer import Choice, Replayer
 from sync.restorer import Restorer
 from tests.convergence.catalogue import NAMES, State, selected, shelves, trust, values
