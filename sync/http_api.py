@@ -104,7 +104,7 @@ class Operations(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """`name` is the function's and the last part of the address; `act` answers with JSON, or with an answer of its
-    own."""
+    own. What is not `of_people` has the host's key also where people sign in."""
 
     name: str
     method: str
@@ -259,7 +259,9 @@ def refusal(error: SyncError) -> Answer:
 
 
 def _answer(status: int, content: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status=status, body=json.dumps(content), headers={"Cache-Control": "no-store", **(headers or {})})
+    # Whatever a person is called stays text, also where a browser is shown this answer alone.
+    always = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Answer(status=status, body=json.dumps(content), headers={**always, **(headers or {})})
 
 
 def _query(request: Request) -> Mapping[str, str]:

@@ -52,11 +52,11 @@ def failing(error: SyncError) -> Route:
 
 
 def test_a_result_is_answered_as_json(office: Office) -> None:
-    """And no cache keeps it."""
+    """And no cache keeps it, and no browser takes it for a page."""
     answered = answer(a_route(lambda product, request: {"failed": ["é"]}), lambda: Operated(office), Request())
 
     assert (answered.status, json.loads(answered.body)) == (200, {"failed": ["é"]})
-    assert answered.headers == {"Cache-Control": "no-store"}
+    assert answered.headers == {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 @pytest.mark.parametrize(
