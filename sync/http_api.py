@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sync.core.run import Run
     from sync.explainer import Explainer
     from sync.loss_guard import LossGuard
-    from sync.overview import Overseer
+    from sync.overseer import Overseer
     from sync.preflight import Line
     from sync.reconciler import Reconciler
     from sync.replayer import Choice, Replayer

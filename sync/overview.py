@@ -1,37 +1,25 @@
-"""Is it keeping up? The whole product at a glance: `smime-sync status`.
-
-What a walk of everybody finds (coverage, what expires) lies in a blob that a timer renews; the rest is asked now, and
-costs the same for a thousand people as for a million.
+"""Is it keeping up? The whole product at a glance, as values: what `smime-sync status` shows, and what of it somebody
+should look at. Whoever gathers it is `sync.overseer`.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
-from itertools import islice
 from typing import Any
-from urllib.parse import unquote
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from sync.canary_watch import CanaryWatch
 from sync.core.canary import Standing
-from sync.core.digest import Digest
-from sync.core.event import Cause
 from sync.core.latency import Latency
-from sync.core.record import Status
 from sync.core.run import Phase
-from sync.core.summary import OTHERS, Summary, summarise
+from sync.core.summary import OTHERS, Summary
 from sync.errors import ErrorCode, PermanentError
 from sync.own_certificate import URGENT, Expiry
-from sync.ports import AuditLog, Backlog, BlobStore, Failures, Ledger, Pace
-from sync.reconciling.runs import Runs, run_to_json
 
-SUMMARY = "summary.json"
 MISSED = 5
 """So many heartbeats that did not come are silence."""
 _USUAL_BEAT = timedelta(minutes=1)
@@ -41,13 +29,10 @@ _RAREST_BEAT = 300
 SLOW_AFTER = timedelta(minutes=15)
 STUCK_AFTER = timedelta(hours=1)
 RECONCILED_WITHIN = timedelta(hours=48)
+BEHIND_AFTER = timedelta(minutes=75)
+"""An agent reads once an hour at least (SMIME_SYNC_POLL_SECONDS)."""
 FEW = 1000
 """So many failures are counted; beyond them it is said to be more."""
-_ENTRIES = 50_000
-"""So many audit entries are read for the latency, of whole hours; of a day with more only the later hours count."""
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
-_MOMENT = timedelta(microseconds=1)
 _SUMMARY = TypeAdapter(Summary)
 
 
@@ -66,12 +51,14 @@ class Worry(StrEnum):
     AGENT_SILENT = "agent-silent"
     AGENT_HOLDS = "agent-holds"
     AGENT_ERROR = "agent-error"
+    AGENT_BEHIND = "agent-behind"
     QUEUE_SLOW = "queue-slow"
     WRITES_BEHIND = "writes-behind"
     FAILED = "messages-failed"
     GUARDED = "run-guarded"
     RUN_FAILED = "run-failed"
     NOT_COUNTED = "not-counted"
+    NOT_RECONCILED = "not-reconciled"
     CERTIFICATE_EXPIRES = "certificate-expires"
     CANARY_MISSING = "canary-missing"
     CANARY_LATE = "canary-late"
@@ -94,9 +81,13 @@ class Concern:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """`agents` are the heartbeats by source, `booked` is until when the tenant's turns of writing are booked, `failed`
-    counts failures by reason, `run` is the reconciliation at work or the last one, `guarded` the one that waits for an
-    administrator, `issuers` names the CAs of the summary by their marks, `docs` is where our pages can be read, `ends`
-    are the certificates that the app itself goes by, and when each is over, `canary` is None where none is set."""
+    counts failures by reason, `throttled` is when the tenant asked us last to slow down, `issuers` names the CAs of the
+    summary by their marks, `docs` is where our pages can be read, `ends` are the certificates that the app itself goes
+    by, and when each is over, `canary` is None where none is set.
+
+    `run` is the reconciliation at work or the last one, `guarded` the one that waits for an administrator, `reconciled`
+    the last of everybody that came to its end; `unreconciled_since` none did, as far back as was looked.
+    """
 
     at: datetime
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -104,7 +95,10 @@ class Overview:
     oldest: datetime | None = None
     booked: datetime | None = None
     failed: Mapping[str, int] = field(default_factory=dict)
+    throttled: datetime | None = None
     run: Mapping[str, Any] | None = None
+    reconciled: Mapping[str, Any] | None = None
+    unreconciled_since: datetime | None = None
     guarded: str | None = None
     latency: Latency | None = None
     canary: Standing | None = None
@@ -140,6 +134,8 @@ class Overview:
             yield _warning(Worry.RUN_FAILED, told)
         if self.summary is None or self.at - self.summary.at > RECONCILED_WITHIN:
             yield _warning(Worry.NOT_COUNTED, "coverage was not counted for two days: does the timer run?")
+        if self.unreconciled_since is not None and self.at - self.unreconciled_since > RECONCILED_WITHIN:
+            yield _warning(Worry.NOT_RECONCILED, "no reconciliation of everybody came to its end for two days")
         yield from self._of_agents()
         yield from self._of_certificates()
         yield from self._of_the_canary()
@@ -151,6 +147,8 @@ class Overview:
                 yield _critical(Worry.AGENT_SILENT, f"the agent of {source} is silent for {_span(age)}")
             if beat.get("held"):
                 yield _warning(Worry.AGENT_HOLDS, f"the agent of {source} holds events back: see `agent status`")
+            if (behind := _behind(beat)) and behind > BEHIND_AFTER and not beat.get("importing"):
+                yield _warning(Worry.AGENT_BEHIND, f"the agent of {source} has read nothing for {_span(behind)}")
             if error := beat.get("lastError"):
                 yield _warning(Worry.AGENT_ERROR, f"the agent of {source} had an error: {error}")
 
@@ -193,9 +191,12 @@ class Overview:
             "concerns": [each.to_json() for each in self.concerns],
             "agents": {source: dict(beat) for source, beat in self.agents.items()},
             "queue": {"messages": self.queued, "oldest": self.oldest.isoformat() if self.oldest else None},
+            "cursors": {source: _cursor(beat) for source, beat in self.agents.items()},
             "writesBookedUntil": self.booked.isoformat() if self.booked else None,
+            "throttledLast": self.throttled.isoformat() if self.throttled else None,
             "failed": dict(self.failed),
             "run": dict(self.run) if self.run else None,
+            "reconciled": dict(self.reconciled) if self.reconciled else None,
             "latency": self.latency.to_json() if self.latency else None,
             "canary": self.canary.to_json(self.at) if self.canary else None,
             "summary": json.loads(_SUMMARY.dump_json(self.summary)) if self.summary else None,
@@ -209,70 +210,6 @@ class Overview:
         return "others" if mark == OTHERS else self.issuers.get(mark, f"unknown CA {mark}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overseer:
-    """`issuers` gives the names of CAs by their marks, `ends` until when the app's own certificates are good."""
-
-    ledger: Ledger
-    failures: Failures
-    backlog: Backlog
-    blobs: BlobStore
-    audit: AuditLog
-    issuers: Callable[[], Mapping[str, str]]
-    now: Callable[[], datetime]
-    pace: Pace | None = None
-    docs: str = ""
-    ends: Callable[[], Sequence[Expiry]] = tuple
-    canary: CanaryWatch | None = None
-
-    def look(self, *, latency: bool = True) -> Overview:
-        """How it stands now; without `latency`, which reads a day of the audit log. Raises what the ports raise."""
-        now = self.now()
-        blob = self.blobs.get(SUMMARY)
-        runs = Runs(blobs=self.blobs, now=self.now, patience=timedelta())
-        run, guarded = runs.current(), runs.guarded()
-        beats = ((name, self.blobs.get(name)) for name in self.blobs.names("heartbeat/"))
-        return Overview(
-            at=now,
-            agents={_source(name): _read(name, beat.content) for name, beat in beats if beat},
-            queued=self.backlog.count(),
-            oldest=self.backlog.oldest(),
-            booked=self.pace.booked() if self.pace else None,
-            failed=dict(Counter(failure.reason for failure in islice(self.failures.all(), FEW))),
-            run=run_to_json(run) if run else None,
-            guarded=guarded.id if guarded else None,
-            latency=self._latency(now) if latency else None,
-            canary=self.canary.look() if self.canary else None,
-            summary=_summary(blob.content) if blob else None,
-            issuers=self.issuers(),
-            docs=self.docs,
-            ends=self.ends(),
-        )
-
-    def count(self, progress: Callable[[int], None] | None = None) -> Summary:
-        """Walk everybody, and keep what was found for `look`."""
-        summary = summarise(_told(self.ledger.digests(), progress), self.now())
-        self.blobs.put(SUMMARY, _SUMMARY.dump_json(summary))
-        return summary
-
-    def _latency(self, now: datetime) -> Latency | None:
-        """Of the last day, the latest hours first; of fewer hours when more decisions than are read were in it."""
-        seconds: list[float] = []
-        read, counted = 0, now
-        while read < _ENTRIES and counted > now - _DAY:
-            since, before, hour = counted - _HOUR, read, list[float]()
-            until = counted if counted < now else now + _MOMENT
-            for entry in islice(self.audit.between(since, until), _ENTRIES - before + 1):
-                read += 1
-                if entry.status is Status.WRITTEN and entry.cause == Cause.CHANGE and entry.seconds is not None:
-                    hour.append(entry.seconds)
-            if before and read > _ENTRIES:
-                break  # not whole: only how this hour began would count
-            seconds += hour
-            counted = since
-        return Latency.of(seconds, counted)
-
-
 def _warning(worry: Worry, text: str) -> Concern:
     return Concern(worry=worry, health=Health.WARNING, text=text)
 
@@ -281,40 +218,24 @@ def _critical(worry: Worry, text: str) -> Concern:
     return Concern(worry=worry, health=Health.CRITICAL, text=text)
 
 
-def _told(digests: Iterable[Digest], progress: Callable[[int], None] | None) -> Iterator[Digest]:
-    for number, digest in enumerate(digests, start=1):
-        if progress is not None and number % 500 == 0:
-            progress(number)
-        yield digest
-
-
-def _source(name: str) -> str:
-    return unquote(name.removeprefix("heartbeat/").removesuffix(".json"))
-
-
-def _read(name: str, content: bytes) -> Mapping[str, Any]:
-    try:
-        told = json.loads(content)
-    except ValueError as error:
-        raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"the blob {name} is not JSON") from error
-    if not isinstance(told, dict):
-        raise PermanentError(ErrorCode.LEDGER_MALFORMED, f"the blob {name} is not a JSON object")
-    return told
-
-
-def _summary(content: bytes) -> Summary | None:
-    """Of another release it is none: the timer counts again."""
-    try:
-        return _SUMMARY.validate_json(content)
-    except ValidationError:
-        return None
-
-
 def _moment(beat: Mapping[str, Any]) -> datetime:
     try:
         return datetime.fromisoformat(str(beat.get("at")))
     except ValueError as error:
         raise PermanentError(ErrorCode.LEDGER_MALFORMED, "a heartbeat says no time") from error
+
+
+def _behind(beat: Mapping[str, Any]) -> timedelta | None:
+    """How long before its heartbeat the agent had read the directory to the end: both by its own clock."""
+    try:
+        return max(_moment(beat) - datetime.fromisoformat(str(beat.get("lastRound"))), timedelta(0))
+    except (ValueError, TypeError):
+        return None
+
+
+def _cursor(beat: Mapping[str, Any]) -> dict[str, object]:
+    behind = _behind(beat)
+    return {"lagSeconds": behind.total_seconds() if behind is not None else None, "waiting": beat.get("waiting", 0)}
 
 
 def _every(beat: Mapping[str, Any]) -> timedelta:

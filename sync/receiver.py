@@ -8,14 +8,13 @@ redelivery. A permanent error, or patience at its end: recorded as failed, with 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from sync import envelope, telemetry
-from sync.canary_watch import CanaryWatch
 from sync.core import audit, patience
 from sync.core.event import Cause, Event
 from sync.core.patience import Patience
@@ -49,7 +48,7 @@ _PATIENCE: Mapping[ErrorCode, Patience] = MappingProxyType(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
     """`jitter` gives numbers from 0 to 1 that nobody can guess from one another. `opening` makes a
-    message an event: see sync.opening.
+    message an event: see sync.opening. Whoever is `hearing` is told how each event ended, and raises nothing.
     """
 
     processor: Processor
@@ -60,7 +59,7 @@ class Receiver:
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     opening: Callable[[str], Event] = envelope.parse
-    canary: CanaryWatch | None = None
+    hearing: Sequence[Callable[[Outcome], object]] = ()
 
     def process(self, message: Message) -> Outcome:
         """Handle one message of the change queue; it is done when this returns.
@@ -91,8 +90,8 @@ class Receiver:
                 outcome = self._later(message, event, unexpected)
             _log(outcome)
             telemetry.ended(outcome)
-            if self.canary is not None:
-                self.canary.hear(outcome)
+            for hear in self.hearing:
+                hear(outcome)
             return outcome
 
     def bury(self, message: Message) -> Failure:

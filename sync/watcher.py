@@ -11,7 +11,8 @@ import logging
 from dataclasses import dataclass
 
 from sync.errors import SyncError
-from sync.overview import Health, Overseer
+from sync.overseer import Overseer
+from sync.overview import Health
 
 logger = logging.getLogger("smime_sync.watch")
 

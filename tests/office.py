@@ -36,7 +36,7 @@ from sync.drain import drain
 from sync.errors import SyncError
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
-from sync.overview import Overseer
+from sync.overseer import Overseer
 from sync.ports import Ledger, Message, Recipients
 from sync.preflight import Level, Line
 from sync.processor import Processor

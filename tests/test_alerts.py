@@ -94,6 +94,19 @@ def an_agent_in_trouble(office: Office) -> None:
     look(office, 4)
 
 
+def an_agent_that_reads_nothing(office: Office) -> None:
+    beat(office, lastRound=(office.now - 80 * MINUTE).isoformat())
+    look(office, 4)
+
+
+def nothing_reconciled(office: Office) -> None:
+    ended(office, Kind.FULL, Phase.DONE)
+    office.pass_time(timedelta(days=2, minutes=1))
+    office.overseer.count()
+    beat(office)
+    look(office)
+
+
 def broken_heartbeat(office: Office) -> None:
     office.losses.blobs.put("heartbeat/corp.example.json", b"no json")
     look(office)
@@ -182,7 +195,7 @@ def with_a_canary(office: Office, *seconds: float, error: str = "") -> None:
     for number, wait in enumerate(seconds):
         message = office.message(person("canary", *certificates[: 1 + number % 2]))
         office.pass_time(timedelta(seconds=wait))
-        replace(office.receiver, canary=watch).process(message)
+        replace(office.receiver, hearing=(watch.hear,)).process(message)
     beat(office, canary={"anchor": watch.anchor, "error": error})
     for _ in range(4):
         Watcher(overseer=replace(office.overseer, canary=watch)).watch()
@@ -206,7 +219,9 @@ TROUBLES: Sequence[tuple[str, Callable[[Office], None]]] = (
     ("agent-silent", a_silent_agent),
     ("agent-holds", events_held),
     ("agent-error", an_agent_in_trouble),
+    ("agent-error", an_agent_that_reads_nothing),
     ("unreadable", broken_heartbeat),
+    ("run", nothing_reconciled),
     ("unreadable", a_heartbeat_without_time),
     ("certificate", a_certificate_near_its_end),
     ("lag", a_waiting_message),

@@ -45,7 +45,7 @@ class Cage(Office):
         """The agent makes a change, and so much later it is handled."""
         message = self.message(person("canary", *held))
         self.pass_time(timedelta(seconds=seconds))
-        return replace(self.receiver, canary=self.watch).process(message)
+        return replace(self.receiver, hearing=(self.watch.hear,)).process(message)
 
     def concerns(self) -> list[tuple[Worry, str]]:
         self.beat()
@@ -84,7 +84,7 @@ def test_each_turn_is_measured_and_told(cage: Cage, caplog: pytest.LogCaptureFix
 
 def test_only_the_canarys_written_changes_count(cage: Cage) -> None:
     """Neither somebody else's write, nor a change that wrote nothing, nor what reconciliation had to bring."""
-    receiver = replace(cage.receiver, canary=cage.watch)
+    receiver = replace(cage.receiver, hearing=(cage.watch.hear,))
     cage.mailbox("alice")
     receiver.process(cage.message(person("alice", cage.issue("alice"))))
     cage.turn(cage.newer, seconds=1)

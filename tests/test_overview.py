@@ -6,13 +6,14 @@ import io
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sync import heartbeat, overview, wiring
+from sync import heartbeat, overseer, wiring
 from sync.adapters.embedded import EmbeddedPace
 from sync.cli import app
 from sync.commands.status import picture
@@ -25,8 +26,10 @@ from sync.core.revoked import mark
 from sync.core.run import Kind, Phase
 from sync.core.summary import OTHERS, WEEKS, summarise
 from sync.errors import ErrorCode, PermanentError
-from sync.overview import SUMMARY, Health, Worry
+from sync.overseer import SUMMARY
+from sync.overview import Health, Worry
 from sync.own_certificate import Expiry
+from sync.throttle_watch import PLACE, ThrottleWatch
 from tests.mill import NOW
 from tests.office import Office, person
 
@@ -198,6 +201,72 @@ def test_a_run_that_failed_is_a_warning(office: Office) -> None:
     assert concerns(office) == []
 
 
+def test_two_days_without_a_whole_reconciliation_are_seen(office: Office) -> None:
+    """Whatever the hourly ones do, and also where there was never one of everybody that came to its end."""
+    ended(office, Kind.FULL, Phase.DONE)
+    found = office.overseer.look()
+    assert found.reconciled is not None
+    assert found.reconciled["kind"] == "full"
+    office.pass_time(2 * DAY + MINUTE)
+    ended(office, Kind.DUE, Phase.DONE)
+    beat(office)
+    office.overseer.count()
+    assert [each.worry for each in office.overseer.look().concerns] == [Worry.NOT_RECONCILED]
+    ended(office, Kind.FULL, Phase.DONE)
+    assert concerns(office) == []
+
+
+def test_where_none_of_everybody_ever_came_to_its_end_that_is_seen_too(office: Office) -> None:
+    """After two days of hourly runs, and not at the first."""
+    ended(office, Kind.DUE, Phase.DONE)
+    assert concerns(office) == []
+    office.pass_time(2 * DAY + MINUTE)
+    ended(office, Kind.FULL, Phase.GUARDED, apply=False)
+    beat(office)
+    office.overseer.count()
+    found = office.overseer.look()
+    assert (found.reconciled, [each.worry for each in found.concerns]) == (None, [Worry.NOT_RECONCILED])
+
+
+def test_how_far_behind_the_directory_an_agent_reads_is_told(office: Office) -> None:
+    """By its own clock; a concern after an hour and more, unless it reads everybody, which takes what it takes."""
+    last = (office.now - 80 * MINUTE).isoformat()
+    beat(office, lastRound=last, waiting=7)
+    found = office.overseer.look()
+    assert found.to_json()["cursors"] == {"corp.example": {"lagSeconds": 4800.0, "waiting": 7}}
+    assert [each.worry for each in found.concerns] == [Worry.AGENT_BEHIND]
+    beat(office, lastRound=last, importing=True)
+    assert concerns(office) == []
+    for told in (None, "nonsense", office.now.replace(tzinfo=None).isoformat()):
+        beat(office, lastRound=told)
+        assert concerns(office) == []
+
+
+def test_when_the_tenant_throttled_last_is_told(office: Office) -> None:
+    """Once a minute at most; a blob that nobody can read is none, and one that cannot be stored fails nobody."""
+    watch = ThrottleWatch(office.losses.blobs)
+    assert watch.last() is None
+    throttled = Outcome(status=Status.DEFERRED, at=office.now, reason=ErrorCode.TENANT_THROTTLED)
+    watch.hear(replace(throttled, reason=ErrorCode.PACED))
+    assert watch.last() is None
+    for seconds in (0, 59, 61):
+        watch.hear(replace(throttled, at=office.now + timedelta(seconds=seconds)))
+    assert watch.last() == office.now + timedelta(seconds=61)
+    found = replace(office.overseer, throttled=watch.last).look()
+    assert found.to_json()["throttledLast"] == watch.last().isoformat()  # type: ignore[union-attr]
+    for content in (b"no json", b"{}", b"[]"):
+        office.losses.blobs.put(PLACE, content)
+        assert watch.last() is None
+
+
+def test_the_product_as_it_is_joined_hears_of_throttling(office: Office, tmp_path: Path) -> None:
+    """Receiver and overseer share what is noted."""
+    app = wiring.embedded(None, tmp_path / "directory.ldif", office.trust)
+    for hear in app.receiver.hearing:
+        hear(Outcome(status=Status.DEFERRED, at=office.now, reason=ErrorCode.TENANT_THROTTLED))
+    assert app.overseer.look().throttled == office.now
+
+
 def test_the_latency_is_of_the_writes_of_the_last_day(office: Office) -> None:
     """By nearest rank, of changes alone."""
     for number in range(1, 101):
@@ -227,11 +296,11 @@ def test_of_a_day_with_too_many_decisions_the_latest_hours_count(
             office.pass_time(20 * MINUTE)
     begin = office.now - timedelta(hours=4)
     for most, writes, since in ((100, 12, office.now - DAY), (7, 6, begin + timedelta(hours=2))):
-        monkeypatch.setattr(overview, "_ENTRIES", most)
+        monkeypatch.setattr(overseer, "_ENTRIES", most)
         latency = office.overseer.look().latency
         assert latency is not None
         assert (latency.writes, latency.since) == (writes, since)
-    monkeypatch.setattr(overview, "_ENTRIES", 2)
+    monkeypatch.setattr(overseer, "_ENTRIES", 2)
     latency = office.overseer.look().latency
     assert latency is not None
     assert latency.since == begin + timedelta(hours=3)

@@ -33,7 +33,7 @@ var rules = [
     says: 'The agent cannot read or send: its last error is in smime-sync status, docs/errors.md says what to do.'
     severity: 2
     minutes: 60
-    query: 'traces | where message startswith "concern worry=agent-error " | summarize times = count() | where times > 3'
+    query: 'traces | where message startswith "concern worry=agent-error " or message startswith "concern worry=agent-behind " | summarize times = count() | where times > 3'
   }
   {
     name: 'unwatched'
@@ -93,10 +93,10 @@ var rules = [
   }
   {
     name: 'run'
-    says: 'A reconciliation failed, or coverage was not counted for two days: smime-sync reconcile --status.'
+    says: 'A reconciliation failed, or for two days none came to its end, or coverage was not counted: smime-sync reconcile --status.'
     severity: 2
     minutes: 60
-    query: 'traces | where message startswith "concern worry=run-failed " or message startswith "concern worry=not-counted "'
+    query: 'traces | where message startswith "concern worry=run-failed " or message startswith "concern worry=not-counted " or message startswith "concern worry=not-reconciled "'
   }
   {
     name: 'canary'

@@ -53,14 +53,21 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
         yield Text(f"  • {concern.text}", style=_STYLES[concern.health])
     table = Table(show_header=False, box=None)
     for source, beat in found.agents.items():
-        table.add_row(f"agent {escape(source)}", escape(f"heard at {beat.get('at')}, waiting {beat.get('waiting', 0)}"))
+        told = (
+            f"heard at {beat.get('at')}, read to the end at {beat.get('lastRound')}, waiting {beat.get('waiting', 0)}"
+        )
+        table.add_row(f"agent {escape(source)}", escape(told))
     since = f", the oldest since {found.oldest:%Y-%m-%d %H:%M:%S} UTC" if found.oldest else ""
     table.add_row("change queue", f"{found.queued} messages{since}")
     if found.booked is not None and found.booked > found.at:
         table.add_row("throttling", f"turns of writing are booked until {found.booked:%Y-%m-%d %H:%M:%S} UTC")
+    if found.throttled is not None:
+        table.add_row("throttled", f"by the tenant, the last time at {found.throttled:%Y-%m-%d %H:%M} UTC")
     table.add_row("failed", ", ".join(f"{number} {reason}" for reason, number in found.failed.items()) or "none")
     if found.run is not None:
         table.add_row("reconciliation", escape(f"{found.run.get('phase')}, begun {found.run.get('began')}"))
+    if found.reconciled is not None:
+        table.add_row("of everybody", escape(f"ended {found.reconciled.get('ended')}"))
     if found.latency is not None:
         told = f"p50 {found.latency.p50:.1f} s, p99 {found.latency.p99:.1f} s"
         since = f"since {found.latency.since:%Y-%m-%d %H:%M} UTC"

@@ -78,6 +78,15 @@ class Runs:
 
         return {"current": shown(at_work) if at_work else None, "past": [shown(run) for run in self.latest()]}
 
+    def complete(self) -> tuple[Run | None, datetime | None]:
+        """The last run of everybody that came to its end; and since when there was none, as far back as is looked."""
+        since = None
+        for run, _ in zip(self.past(), range(_LOOKED_AT), strict=False):
+            if run.kind is Kind.FULL and run.phase is Phase.DONE:
+                return run, run.ended or run.began
+            since = run.began
+        return None, since
+
     def guarded(self) -> Run | None:
         """The run that waits for an administrator: it stopped at a limit, and no full run came to its end since. One
         that would have changed nothing holds nothing up."""

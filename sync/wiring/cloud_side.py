@@ -29,7 +29,8 @@ from sync.core.summary import issuer_names
 from sync.errors import ErrorCode, PermanentError
 from sync.explainer import Explainer
 from sync.loss_guard import LossGuard
-from sync.overview import Health, Overseer
+from sync.overseer import Overseer
+from sync.overview import Health
 from sync.ports import AuditLog, BlobStore, Directory, Failures, Ledger, Message
 from sync.processor import Processor
 from sync.receiver import Receiver
@@ -41,6 +42,7 @@ from sync.replayer import Replayer
 from sync.reporting import Reporting
 from sync.resend import Asking
 from sync.restorer import Restorer
+from sync.throttle_watch import ThrottleWatch
 from sync.watcher import Watcher
 from sync.wiring import own_certificates
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
@@ -219,7 +221,8 @@ def cloud_from(config: settings.CloudSettings) -> App:
     )
     cases = _use_cases(processor, reconciler, ledger, failures, queue, now, losses, kept, opening)
     canary = _canary(config, blobs)
-    cases["receiver"] = replace(cases["receiver"], canary=canary)
+    if canary is not None:
+        cases["receiver"] = replace(cases["receiver"], hearing=(*cases["receiver"].hearing, canary.hear))
     cases["overseer"] = replace(
         cases["overseer"],
         canary=canary,
@@ -342,6 +345,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
 ) -> _UseCases:
     # SystemRandom: instances that were started from one image must not draw the same pauses.
     jitter = random.SystemRandom().random
+    throttled = ThrottleWatch(losses.blobs)
     receiver = Receiver(
         processor=processor,
         ledger=ledger,
@@ -351,6 +355,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
         now=clock,
         jitter=jitter,
         opening=opening,
+        hearing=(throttled.hear,),
     )
     return _UseCases(
         receiver=receiver,
@@ -363,6 +368,7 @@ def _use_cases(  # noqa: PLR0917 - what every use case needs
             blobs=losses.blobs,
             audit=kept.log,
             pace=processor.pace,
+            throttled=throttled.last,
             issuers=lambda: _issuers(processor.judging(clock()).trust),
             now=clock,
         ),
