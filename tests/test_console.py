@@ -12,6 +12,7 @@ from importlib.resources import files
 import pytest
 
 from sync.console import SCRIPTS, page
+from sync.core.run import Kind, Phase
 from sync.errors import HINTS
 
 ROOM = files("sync.console")
@@ -105,3 +106,15 @@ def test_every_script_is_joined() -> None:
     there = {each.name for each in (ROOM / "scripts").iterdir() if each.name.endswith(".js")}
     assert there == set(SCRIPTS)
     assert SCRIPTS[-1] == "start.js"
+
+
+def test_every_phase_of_a_run_has_its_words_and_its_step() -> None:
+    """A phase that is added would leave whoever watches a run without a step."""
+    words = SOURCES["wording.js"].partition("const PHASES = {")[2].partition("};")[0]
+    assert set(re.findall(r"^ *(\w+):", words, re.MULTILINE)) == set(Phase)
+    steps = re.search(r"const STEPS = (.*);\n", SOURCES["runs.js"])
+    assert steps is not None
+    named = set(re.findall(r'"(\w+)"', steps[1])) | {Phase.DIRECTORY}
+    assert named == {phase for phase in Phase if not phase.over}
+    for kind in Kind:
+        assert f'{kind}: ["{kind.first}"' in steps[1]

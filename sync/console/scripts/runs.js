@@ -1,6 +1,6 @@
 // Reconciliation: the run at work, those before it, the one that waits for an administrator, and the live guard.
 
-const STEPS = { full: ["read", "compare", "examine", "send"], scope: ["sift", "examine", "send"], due: ["due", "examine", "send"] };
+const STEPS = { full: ["read", "compare", "examine", "send"], scope: ["sift", "examine", "send"], due: ["due", "lists", "examine", "send"] };
 const OVER = new Set(["done", "guarded", "failed", "abandoned"]);
 
 function runsOf({ current, past }, now) {
@@ -13,7 +13,8 @@ function runsOf({ current, past }, now) {
 }
 
 function atWork(run, now) {
-  const steps = STEPS[run.kind] ?? [];
+  // The directory is read only where the function reaches it: then the run begins so, and names its list afterwards.
+  const steps = [...(run.phase === "directory" || run.listing ? ["directory"] : []), ...(STEPS[run.kind] ?? [])];
   const here = steps.indexOf(run.phase);
   const { counts } = run;
   return el(

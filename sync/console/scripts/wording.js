@@ -55,10 +55,12 @@ const OWNERS = {
 const KINDS = { full: "Everybody", scope: "Chosen people", due: "Whom time has changed" };
 
 const PHASES = {
+  directory: "Reading the directory",
   read: "Reading recipients",
   compare: "Comparing",
   sift: "Looking for the chosen",
   due: "Looking for whom time has changed",
+  lists: "Looking for whom new revocation lists name",
   examine: "Examining",
   send: "Sending again",
   done: "Done",
