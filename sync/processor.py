@@ -23,15 +23,17 @@ from typing import TypedDict
 from sync import __version__
 from sync.core.decision import Decision, decide
 from sync.core.digest import basis
+from sync.core.ending import outcome
 from sync.core.event import Cause, Event
 from sync.core.judgement import Context
-from sync.core.person import Attribute, Person, Values, fingerprint
-from sync.core.plan import NOTHING, Managed, Plan
+from sync.core.person import Person
+from sync.core.plan import NOTHING, Managed
 from sync.core.rate import Rate
 from sync.core.recipient import Recipient, appearance
 from sync.core.record import Outcome, Record, Snapshot, Status
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
 from sync.ports import History, Ledger, Pace, Recipients
+from sync.read_back import insist_that_it_arrived, insist_that_it_stayed
 
 TURN_LASTS = timedelta(minutes=10)
 """How late an event may come to the turn that it booked: the longest that a host hides a message, and then some."""
@@ -139,7 +141,7 @@ class Processor:
         # 1. Superseded by a newer event? Stop.
         record = self.ledger.get(anchor) or Record(anchor=anchor)
         if record.watermark is not None and event.watermark < record.watermark:
-            return self._outcome(event, Status.SUPERSEDED)
+            return self._ending(event, Status.SUPERSEDED)
         self._insist_on_no_claim(record)
 
         # 2. and 3. Read the recipient, decide.
@@ -148,24 +150,24 @@ class Processor:
         self._insist_on_no_claim(*examined.others)
         overtook = record.claimed_until is not None
         unverified = recipient is not None and recipient.unverified
-        outcome = partial(self._outcome, event, unverified=unverified, overtook=overtook)
+        ending = partial(self._ending, event, unverified=unverified, overtook=overtook)
         record = replace(record.told(event, body), claimed_until=None, **self._judged_by(recipient, decision))
         if recipient is None or decision is None:
             if not event.person.deleted:
                 raise TemporaryError(ErrorCode.NO_RECIPIENT, f"no recipient answers to the addresses of {anchor}")
-            return self._record(record, outcome(Status.GONE))
+            return self._record(record, ending(Status.GONE))
         if event.cause is Cause.VERIFICATION:
-            _insist_that_it_stayed(record.managed, recipient.values)
+            insist_that_it_stayed(record.managed, recipient.values)
         record = replace(record, recipient=recipient.id)
         if not decision.ours_to_write:
-            return self._record(record, outcome(Status.MANAGED_ON_PREMISES, decision))
+            return self._record(record, ending(Status.MANAGED_ON_PREMISES, decision))
         # What a processor that we overtook may still bring stays ours until we look again.
         settled = decision.plan.claim if overtook else decision.plan.settled
         if not decision.writes and not examined.others:
-            return self._record(replace(record, managed=settled), outcome(Status.UNCHANGED, decision))
+            return self._record(replace(record, managed=settled), ending(Status.UNCHANGED, decision))
         if decision.writes:
             if self.report_only:
-                return self._record(record, outcome(Status.REPORTED, decision))
+                return self._record(record, ending(Status.REPORTED, decision))
             self._insist_on_no_alarm(anchor, decision)
             self._insist_on_a_turn(event)
 
@@ -183,17 +185,17 @@ class Processor:
                 self.history.keep(anchor, snapshot)
                 self._insist_on_time_left(now + CLAIM)
                 self.recipients.write(recipient, decision.plan.changes)
-                _compare(decision.plan, self.recipients.read(recipient))
+                insist_that_it_arrived(decision.plan, self.recipients.read(recipient))
         except SyncError as error:
             if error.code is ErrorCode.ON_PREMISES_MASTERED:
                 # An ordinary answer, not a failure: nothing was written, so nothing more is ours than before.
                 given_up = replace(record, managed=before, desired=appearance(recipient), claimed_until=None)
-                return self._record(given_up, outcome(Status.MANAGED_ON_PREMISES, decision))
+                return self._record(given_up, ending(Status.MANAGED_ON_PREMISES, decision))
             self.ledger.put(replace(record, claimed_until=None))
             raise
         # 6. Record the outcome.
         status = Status.WRITTEN if decision.writes else Status.UNCHANGED
-        return self._record(replace(record, managed=settled, claimed_until=None), outcome(status, decision))
+        return self._record(replace(record, managed=settled, claimed_until=None), ending(status, decision))
 
     def settle(self, examined: Examined) -> None:
         """Nothing is to be written: remember what was judged on, so that nobody has to look again for the same reason.
@@ -280,7 +282,7 @@ class Processor:
         if (wait := turn - self.now()) > timedelta(0):
             raise TemporaryError(ErrorCode.PACED, f"its turn to be written is at {turn:%H:%M:%S} UTC", retry_after=wait)
 
-    def _outcome(
+    def _ending(
         self,
         event: Event,
         status: Status,
@@ -289,61 +291,8 @@ class Processor:
         unverified: bool = False,
         overtook: bool = False,
     ) -> Outcome:
-        now = self.now()
-        outcome = Outcome(
-            status=status,
-            at=now,
-            anchor=event.person.anchor.immutable_id,
-            watermark=event.watermark,
-            cause=event.cause,
-            seconds=max(0.0, (now - event.time).total_seconds()),
-            unverified=unverified,
-            overtook=overtook,
-        )
-        if decision is None:
-            return outcome
-        outcome = replace(
-            outcome,
-            judged=decision.judged,
-            foreign=len(decision.plan.foreign),
-            owner=decision.owner,
-            policy=decision.policy,
-            findings=decision.findings,
-        )
-        if status is Status.MANAGED_ON_PREMISES:
-            nothing_published = tuple(replace(judged, published=()) for judged in decision.judged)
-            return replace(outcome, judged=nothing_published, detail=_what_connect_does(event))
-        return replace(outcome, added=decision.plan.added.fingerprints, withdrawn=decision.plan.withdrawn.fingerprints)
+        return outcome(event, status, decision, now=self.now(), unverified=unverified, overtook=overtook)
 
-    def _record(self, record: Record, outcome: Outcome) -> Outcome:
-        self.ledger.put(replace(record, outcome=outcome))
-        return outcome
-
-
-def _what_connect_does(event: Event) -> str:
-    """Entra Connect Sync exports neither attribute of a person with more than 15 userCertificate values."""
-    count = len(event.person.values.user_certificate)
-    if count > 15:
-        return f"left to Entra Connect, which exports nothing of {count} userCertificate values (its limit is 15)"
-    return f"left to Entra Connect, which exports userCertificate as it is ({count} of at most 15), judged by nobody"
-
-
-def _insist_that_it_stayed(managed: Managed, held: Values) -> None:
-    """What we wrote an hour ago must still be there: whoever takes it away again is not to be fought."""
-    gone = sum(len(managed[each] - {fingerprint(value) for value in held[each]}) for each in Attribute)
-    if gone:
-        raise PermanentError(
-            ErrorCode.REVERTED, f"{gone} values that were written and read back are gone again after a while"
-        )
-
-
-def _compare(plan: Plan, held: Values) -> None:
-    for attribute in Attribute:
-        missing = set(plan.after[attribute]) - set(held[attribute])
-        surplus = set(held[attribute]) - set(plan.after[attribute])
-        if missing or surplus:
-            # Temporary: a directory replica may lag behind its own write.
-            raise TemporaryError(
-                ErrorCode.READ_BACK_DIFFERS,
-                f"{attribute} reads back with {len(missing)} values missing and {len(surplus)} too many",
-            )
+    def _record(self, record: Record, ended: Outcome) -> Outcome:
+        self.ledger.put(replace(record, outcome=ended))
+        return ended

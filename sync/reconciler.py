@@ -192,7 +192,9 @@ class Reconciler:
         """All pieces, one after the other; whatever stops them ends the run."""
         try:
             while not run.phase.over:
-                run = self._piece(self.runs.take(run.id), min(self.piece, _FOREGROUND))
+                # A directory's search begins anew with each piece, so these are as long as anybody's.
+                lasts = self.piece if run.phase is Phase.DIRECTORY else min(self.piece, _FOREGROUND)
+                run = self._piece(self.runs.take(run.id), lasts)
                 progress(run)
         finally:
             if not run.phase.over:
