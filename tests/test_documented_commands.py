@@ -141,8 +141,14 @@ def site(domain_controller: DomainController, tmp_path_factory: pytest.TempPathF
         site.tenant.add_mailbox("boss@corp.example", outside_scope=True)
         expired = site.issue("bob", not_after=datetime.now(UTC))
         for name, certificate in (("alice", site.issue("alice")), ("bob", expired)):
+            account = f"{name}-of-the-pages"  # tests share the domain, where an account's name is taken once
             site.administrator.create_person(
-                name, unit=site.people, mail=f"{name}@corp.example", **{CERTIFICATE: [certificate.der]}
+                name,
+                unit=site.people,
+                sAMAccountName=account,
+                userPrincipalName=f"{account}@corp.example",
+                mail=f"{name}@corp.example",
+                **{CERTIFICATE: [certificate.der]},
             )
         site.agent.once()
         while site.deliver():
