@@ -339,6 +339,7 @@ class TestOthers:
         assert told["latency"]["writes"] >= 1
         assert told["queue"]["messages"] == 0
         assert told["docs"] == "https://wiki.example/docs/"
+        assert "the CA CN=Example Issuing CA" in told["certificates"]
 
     def test_health_says_little(self, cloud: Cloud) -> None:
         """And asks nobody."""

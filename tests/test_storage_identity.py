@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from dataclasses import dataclass
@@ -111,7 +112,11 @@ def test_an_application_with_a_certificate(place: Place) -> None:
     everything(config)
     assert place.tokens.issued > before
     assert wiring.storage_queue(config).count() == 1
-    assert any(name.startswith("heartbeat/") for name in blob_store(config).names("heartbeat/"))
+    (name,) = list(blob_store(config).names("heartbeat/"))
+    beat = blob_store(config).get(name)
+    assert beat is not None
+    ends = json.loads(beat.content)["certificates"]["the certificate for the storage account"]
+    assert datetime.fromisoformat(ends) > datetime.now(UTC), "the heartbeat tells when its certificate ends"
 
 
 def test_workload_identity(place: Place) -> None:
