@@ -72,6 +72,7 @@ class Canary:
         self._every = every
         self._wanted = wanted
         self._next: datetime | None = None
+        self._left: datetime | None = None
 
     @property
     def wanted(self) -> bool:
@@ -89,8 +90,12 @@ class Canary:
         self._trying(self.change if self._wanted else self.end)
 
     def rest(self) -> None:
-        """We stop, or another agent is the active one: whatever is still taken away goes back. Raises nothing."""
-        self._trying(self.end)
+        """We stop, or another agent is the active one: whatever is still taken away goes back. Raises nothing.
+
+        An attempt that failed is not repeated before a turn's time: whoever stands by asks again every few seconds.
+        """
+        if self._left is None or self._now() >= self._left + self._every:
+            self._left = None if self._trying(self.end) else self._now()
 
     def change(self) -> None:
         """One turn, now. Raises PermanentError `canary-unknown`, `canary-rights`, `canary-unfit`, and what the
@@ -169,7 +174,7 @@ class Canary:
         last = self._state.noted(CHANGED)
         return datetime.fromisoformat(last) if last else None
 
-    def _trying(self, step: Callable[[], None]) -> None:
+    def _trying(self, step: Callable[[], None]) -> bool:
         try:
             step()
         except SyncError as error:
@@ -178,6 +183,8 @@ class Canary:
                 self._state.note({TROUBLE: f"{error.code}: {error.message}"})
             except SyncError:
                 logger.warning("the state takes no note of it either")
+            return False
+        return True
 
 
 def told(notes: Mapping[str, str]) -> dict[str, str | None] | None:

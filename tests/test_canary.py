@@ -33,6 +33,7 @@ class Directory:
     who: bytes
     writable: bool = True
     trouble: SyncError | None = None
+    put_back_trouble: SyncError | None = None
     kill_at: int = 0
     done: int = 0
 
@@ -56,6 +57,8 @@ class Directory:
 
     def put_back(self, guid: bytes, certificate: bytes) -> None:
         self._step()
+        if self.put_back_trouble:
+            raise self.put_back_trouble
         if guid not in self.people:
             raise PermanentError(ErrorCode.CANARY_UNKNOWN, "there is no such object")
         if certificate not in self.people[guid]:
@@ -203,6 +206,21 @@ def test_a_directory_that_is_away_holds_up_nobody_and_is_asked_at_the_next_turn(
     cage.clock += 14 * MINUTE
     cage.canary.turn()
     assert cage.held == {cage.older}
+
+
+def test_standing_by_asks_a_directory_that_is_away_no_more_often_than_a_turn(cage: Cage) -> None:
+    """Every five seconds would lock an account whose password is wrong."""
+    cage.canary.change()
+    asked = cage.directory.done
+    cage.directory.put_back_trouble = AWAY
+    for _ in range(20):
+        cage.canary.rest()
+        cage.clock += timedelta(seconds=5)
+    assert cage.directory.done == asked + 1
+    cage.directory.put_back_trouble = None
+    cage.clock += 15 * MINUTE
+    cage.canary.rest()
+    assert cage.held == {cage.older, cage.newer}
 
 
 def test_another_canary_is_begun_when_the_first_one_has_its_own_again(cage: Cage) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sync.core.identity import SourceAnchor
 from tests.lab import ROOT, require, worker
 from tests.lab.collector import Collector
 from tests.lab.samba import DomainController
@@ -17,6 +18,7 @@ from tests.lab.setup import azurite
 from tests.lab.site import CERTIFICATE, Site, start
 
 pytestmark = pytest.mark.lab
+HEDWIG = b"sixteen bytes ok"
 # Read by OpenTelemetry itself: nobody wants to wait for its usual five seconds and its minute.
 SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 
@@ -33,7 +35,12 @@ def site(
 ) -> Iterator[Site]:
     require("azurite", azurite.missing())
     require("worker", worker.missing())
-    settings = {"SMIME_SYNC_TELEMETRY": "otlp", "SMIME_SYNC_OTLP_URL": collector.url, **SOON}
+    settings = {
+        "SMIME_SYNC_TELEMETRY": "otlp",
+        "SMIME_SYNC_OTLP_URL": collector.url,
+        "SMIME_SYNC_CANARY": SourceAnchor(b"", HEDWIG).immutable_id,
+        **SOON,
+    }
     with start(tmp_path_factory.mktemp("traced"), controller=domain_controller, settings=settings) as site:
         yield site
 
@@ -49,7 +56,10 @@ def test_one_trace_leads_from_the_change_to_the_write(site: Site, collector: Col
     try:
         site.until(lambda: site.agent.state.checkpoint() is not None, within=60)  # its first import is done
         site.administrator.create_person(
-            "hedwig", unit=site.people, mail="hedwig@corp.example", **{CERTIFICATE: [site.issue("hedwig").der]}
+            "hedwig",
+            unit=site.people,
+            mail="hedwig@corp.example",
+            **{CERTIFICATE: [site.issue("hedwig").der], "mS-DS-ConsistencyGuid": HEDWIG},
         )
         site.until(lambda: bool(site.deliver() or mailbox.writes), within=60)
         site.until(lambda: any(span.name == "process" for _, span in collector.spans), within=60)
@@ -70,6 +80,10 @@ def test_one_trace_leads_from_the_change_to_the_write(site: Site, collector: Col
     site.until(lambda: any(metric.name == "smime_sync.change_to_write" for _, metric in collector.metrics))
     measured = next(metric for _, metric in collector.metrics if metric.name == "smime_sync.change_to_write")
     assert measured.histogram.data_points[0].count == 1
+    # The function knows by its setting that this is the canary; the agent has no right to change it, and leaves it.
+    canary = next(metric for _, metric in collector.metrics if metric.name == "smime_sync.canary")
+    (point,) = canary.histogram.data_points
+    assert (point.count, [(each.key, each.value.bool_value) for each in point.attributes]) == (1, [("within", True)])
     counted = next(metric for _, metric in collector.metrics if metric.name == "smime_sync.outcomes")
     labels = {each.key: each.value.string_value for each in counted.sum.data_points[0].attributes}
     assert labels == {"status": "written", "cause": "change", "reason": ""}

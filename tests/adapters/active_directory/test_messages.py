@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import ldap3
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from sync.adapters.active_directory.controls import (
     paged_said,
 )
 from sync.adapters.active_directory.messages import DONE, ENTRY, all_of, any_of, at_least, equals, matching
+from tests.lab import ROOT
 from tests.lab.scripted_controller import Reply, dirsync_reply, paged_reply, written
 
 FILTERS = [
@@ -163,3 +166,15 @@ def test_an_element_longer_than_its_surrounding_is_refused() -> None:
     """Else a value would be cut off without a word."""
     with pytest.raises(ValueError, match="longer than what it is in"):
         messages.attributes(bytes.fromhex("0400 3006 3004 0401 61 3109"))
+
+
+def test_only_the_canary_is_ever_changed() -> None:
+    """Of this package one module writes to the directory; the controller's rights hold it to one object."""
+    package = ROOT / "sync" / "adapters" / "active_directory"
+    writing = {
+        path.name for path in package.glob("*.py") if re.search(r"\.(modify|add|delete|modify_dn)\(", path.read_text())
+    }
+    assert writing - {"connection.py"} == {"canary.py"}
+    assert re.findall(r"\.(modify|add|delete|modify_dn)\(", (package / "connection.py").read_text()) == ["modify"]
+    users = {path.name for path in (ROOT / "sync").rglob("*.py") if "ActiveDirectoryCanary(" in path.read_text()}
+    assert users == {"agent_side.py"}
