@@ -231,7 +231,7 @@ class Reconciler:
             case Phase.LISTS:
                 return self._suspecting.lists(run, enough)
             case Phase.EXAMINE:
-                return self._examining.step(run, enough)
+                return self._examining.step(self._suspecting.examinable(run), enough)
             case _:
                 return self._sending.step(run, enough)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sync import envelope
+from sync.adapters.embedded import Database, EmbeddedQueue
 from sync.core.certificate import Certificate
 from sync.core.context import Context
 from sync.core.event import Cause
@@ -25,6 +26,7 @@ from sync.core.run import Kind, Phase, Run
 from sync.core.suspicion import Reason
 from sync.core.units import units
 from sync.errors import ErrorCode, PermanentError, TemporaryError
+from sync.reconciler import Reconciler
 from sync.reconciling.examining import Difference
 from sync.reconciling.limits import Limits
 from tests.mill import DAY, Mill
@@ -490,6 +492,30 @@ class TestLists:
         office.pass_time(5 * DAY)
         run = self.hourly(office, lists)
         assert (run.counts.suspects, run.counts.examined, run.counts.losing) == (2, 2, 2)
+
+    def test_an_instance_with_older_lists_does_not_hide_what_a_newer_one_names(
+        self, office: Office, lists: list[RevocationList]
+    ) -> None:
+        """Each fetches for itself: what one suspects another may not see yet, so the next run looks again."""
+        self.hourly(office, lists)
+        older, lists[0] = [*lists], self.next_list(office, "bob")
+        queue = EmbeddedQueue(Database(None, lambda: office.now))
+        newer = [*lists]
+
+        def instance(known: list[RevocationList]) -> Reconciler:
+            return replace(office.reconciler, continuing=queue, revoked=lambda: Revoked.of(known, []))
+
+        run = instance(newer).start(Kind.DUE, apply=True)
+        while run is not None and not run.phase.over:
+            lists[:] = older if run.phase is Phase.EXAMINE else newer
+            (message,) = queue.receive(1, timedelta(hours=1))
+            run = instance([*lists]).advance(message.body)
+            queue.delete(message)
+        assert run is not None
+        assert (run.phase, run.counts.suspects, run.counts.settled) == (Phase.DONE, 1, 1)
+        lists[:] = newer
+        assert self.hourly(office, lists).counts.losing == 1
+        assert office.held("bob") == Values()
 
     def test_a_list_that_names_many_is_asked_about_until_it_was_approved(
         self, office: Office, lists: list[RevocationList]

@@ -128,11 +128,15 @@ class Suspecting:
 
     def _lists(self, run: Run) -> tuple[Revoked, frozenset[str], Run]:
         """What the lists name, whose lists are new since a run held everybody against them, and the run, which
-        remembers those of its beginning: one that is new in its midst is new to the next run."""
+        remembers those of all its pieces: one that only some of them saw is new to the next run."""
         revoked = self.revoked()
-        if not run.place:
-            run = replace(run, editions=revoked.editions)
+        run = _shared(run, revoked) if run.place else replace(run, editions=revoked.editions)
         return revoked, revoked.renewed(self.runs.seen(to_apply=run.apply)), run
+
+    def examinable(self, run: Run) -> Run:
+        """The run before whoever is suspect is examined here: instances fetch lists each for itself, and one whose
+        lists are older than those by which somebody was suspected finds nothing."""
+        return _shared(run, self.revoked()) if run.editions else run
 
     def _partitions(self, run: Run, enough: Callable[[], bool], partition: Callable[[Run, int], Run]) -> Run:
         first = int(run.place or "0", 16)
@@ -164,3 +168,8 @@ class Suspecting:
         for name, lines in ((SUSPECTS, suspects), (LOST, lost)):
             if lines:
                 self.runs.keep_lines(run, f"{name}{block}", lines)
+
+
+def _shared(run: Run, revoked: Revoked) -> Run:
+    """The run with those of its editions that are at hand here too."""
+    return replace(run, editions=tuple(each for each in run.editions if each in revoked.editions))
