@@ -179,6 +179,7 @@ class RevocationSources:
                 held.trouble = error.message
             if held.trouble is not None:
                 logger.warning("revocation list unavailable: %s", held.trouble)
+            _tell_what_is_due(url, held.lists, now)
             if held.trouble is not None or held.due <= now:
                 held.due = now + RETRY
             return held
@@ -228,6 +229,14 @@ class RevocationSources:
             while len(self._held) > _MAX_ANSWERS:
                 self._held.popitem(last=False)
             return held
+
+
+def _tell_what_is_due(url: str, held: RevocationList | None, now: datetime) -> None:
+    """An alert asks for this line: a list that cannot be had matters once there is no good one at hand."""
+    if held is None:
+        logger.warning("revocation list due url=%s detail=there is none", url)
+    elif held.next_update is not None and held.next_update < now:
+        logger.warning("revocation list due url=%s detail=stale since %s", url, held.next_update.isoformat())
 
 
 def _leaves(context: Context, person: Person) -> Iterator[Certificate]:

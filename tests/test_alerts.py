@@ -15,6 +15,7 @@ import pytest
 
 from sync import triggers
 from sync.adapters.embedded import EmbeddedPace
+from sync.adapters.revocation_cache import SqliteCache
 from sync.canary_watch import CanaryWatch
 from sync.core.path import TrustStore
 from sync.core.policy import PRIVATE_CA, Revocation
@@ -23,10 +24,12 @@ from sync.core.run import Kind, Phase
 from sync.errors import ErrorCode, TemporaryError
 from sync.overview import Health, Worry
 from sync.ports import Message
+from sync.revocation_sources import RevocationSources, read_sources
 from sync.watcher import Watcher
 from tests.kql import evaluate
 from tests.lab import ROOT
 from tests.mill import DAY
+from tests.mill.revocation import crl
 from tests.office import Faulty, Office, anchor, person
 from tests.test_infra import INFRA, parsed, text, tree, walk
 from tests.test_overview import beat, ended
@@ -213,6 +216,38 @@ def a_canary_that_cannot_be_changed(office: Office) -> None:
     with_a_canary(office, 2, error="canary-rights: no right")
 
 
+class Lists:
+    """What one address gives: a list, or nothing."""
+
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
+
+    def fetch(self, url: str, *, question: bytes | None = None) -> bytes:
+        if self.content is None:
+            raise TemporaryError(ErrorCode.REVOCATION_SOURCE, f"{url} does not answer")
+        return self.content
+
+
+def looked_up(office: Office, content: bytes | None) -> None:
+    """As the hourly timer does, whether anybody's certificate is judged or not."""
+    sources = RevocationSources(
+        read_sources('[[source]]\nissuer = "CN=Example Issuing CA"\ncrl = ["http://pki.corp.example/issuing.crl"]'),
+        trust=office.trust,
+        fetcher=Lists(content),
+        cache=SqliteCache(None),
+        now=lambda: office.now,
+    )
+    sources.revoked()
+
+
+def a_list_that_is_not_renewed(office: Office) -> None:
+    looked_up(office, crl(office.issuing, next_update=office.now - MINUTE))
+
+
+def a_list_that_cannot_be_had(office: Office) -> None:
+    looked_up(office, None)
+
+
 TROUBLES: Sequence[tuple[str, Callable[[Office], None]]] = (
     ("guarded", everybody_loses),
     ("guarded", live_events_guarded),
@@ -232,6 +267,8 @@ TROUBLES: Sequence[tuple[str, Callable[[Office], None]]] = (
     ("run", a_failed_run),
     ("run", nothing_counted),
     ("revocation", a_stale_list),
+    ("revocation", a_list_that_is_not_renewed),
+    ("revocation", a_list_that_cannot_be_had),
     ("canary", a_canary_that_is_not_heard),
     ("canary", a_slow_canary),
     ("canary", a_canary_that_cannot_be_changed),
@@ -256,6 +293,7 @@ def test_where_all_is_well_no_alert_fires(office: Office, caplog: pytest.LogCapt
         office.mailbox("alice")
         office.process(person("alice", office.issue("alice"), b"broken"))
         office.reconciler.reconcile(apply=True)
+        looked_up(office, crl(office.issuing))
         look(office)
         with_a_canary(office, 2, 3)
     assert len(said(caplog)) > 3

@@ -110,7 +110,7 @@ var rules = [
     says: 'A revocation list is stale or cannot be had: smime-sync preflight tells which.'
     severity: 2
     minutes: 60
-    query: 'traces | where message startswith "done " and (message has "crl-stale" or message has "revocation-unknown")'
+    query: 'traces | where message startswith "revocation list due " or (message startswith "done " and (message has "crl-stale" or message has "revocation-unknown"))'
   }
 ]
 
