@@ -59,7 +59,7 @@ package: dev
 # of `make test`; what could not be asked counts as a failure, never as good news.
 audit: dev
 	test -x build/audit/bin/pip-audit || { $(BIN)/python -m venv build/audit; build/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt; }
-	for lock in requirements.txt requirements/agent.txt; do build/audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock; done
+	for lock in requirements.txt requirements/function-ldap.txt requirements/agent.txt; do build/audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock; done
 
 # The pages under docs/ that come from the code.
 docs: dev

@@ -110,6 +110,10 @@ sys.meta_path.insert(0, Others())
     ("lock", "code"),
     [
         ("requirements.txt", "import function_app; from sync import wiring; function_app._cloud()"),
+        (
+            "requirements/function-ldap.txt",
+            "import function_app, sync.adapters.active_directory; from sync import wiring; function_app._cloud()",
+        ),
         ("requirements/agent.txt", "import sync.cli; sys.argv = ['smime-sync', 'agent', 'status']; sync.cli.main()"),
         ("requirements/serve.txt", "import sync.cli; sys.argv = ['smime-sync', 'serve']; sync.cli.main()"),
     ],
@@ -151,7 +155,7 @@ class TestMaterials:
             "ISC",
             "unknown: not",
         )
-        for lock in ("requirements.txt", "requirements/agent.txt"):
+        for lock in ("requirements.txt", "requirements/function-ldap.txt", "requirements/agent.txt"):
             strange = {
                 name: licence
                 for name, licence in materials.write(tmp_path / "bill.json", ROOT / lock).items()
