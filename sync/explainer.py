@@ -82,6 +82,7 @@ class Explanation:
     failures: tuple[Failure, ...] = ()
     trouble: SyncError | None = None
     next_change: datetime | None = None
+    awaits_list: bool = False
 
     @property
     def answer(self) -> str:
@@ -121,6 +122,8 @@ class Explanation:
             )
         if self.next_change is not None:
             yield f"Time alone changes the judgement next at {self.next_change:%Y-%m-%d %H:%M} UTC."
+        if self.awaits_list:
+            yield "Revocation alone refuses a value: it is looked at again within the hour after its CA's next list."
         yield f"{ADDRESS_BOOK}; Outlook online, Outlook on the web and phones look it up."
 
     def to_json(self) -> dict[str, object]:
@@ -223,6 +226,7 @@ class Explainer:
             # 5. What happened and happens.
             failures=failures,
             next_change=decision.next_change,
+            awaits_list=bool(decision.awaits),
         )
 
 

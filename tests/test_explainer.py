@@ -22,13 +22,18 @@ from examples.make import SINCE
 from sync import wiring
 from sync.commands.explain import picture
 from sync.core.clients import outlook_takes
+from sync.core.context import Context
 from sync.core.findings import Code
 from sync.core.person import Attribute, Values
+from sync.core.policy import PRIVATE_CA, Revocation
+from sync.core.revocation import Knowledge
+from sync.core.revocation_list import RevocationList
 from sync.drain import drain
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.explainer import Explanation
 from tests.lab import ROOT
 from tests.mill import DAY, NOW
+from tests.mill.revocation import crl
 from tests.office import Faulty, Office, person
 
 GOLDEN = ROOT / "tests" / "golden" / "explain"
@@ -103,6 +108,21 @@ def test_a_shadowed_certificate_is_said(office: Office) -> None:
         "unknown",
     )
     assert "which of them is" in shown(told)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_value_that_waits_for_a_revocation_list(office: Office, known: bool) -> None:
+    """Nothing else is against it: that it comes by itself is said, and what it waits for."""
+    policy = replace(PRIVATE_CA, revocation=Revocation.HARD)
+    lists = [RevocationList.parse(crl(each, next_update=NOW + DAY)) for each in (office.issuing, office.root)]
+    office.change(
+        judging=lambda moment: Context(now=moment, trust=office.trust, policy=policy),
+        consult=lambda context, _: replace(context, revocation=Knowledge.of(lists if known else [])),
+    )
+    office.mailbox("carol")
+    office.process(person("carol", office.issue("carol")))
+    steps = office.explainer.explain("carol@corp.example").next_steps
+    assert any("after its CA's next list" in step for step in steps) is not known
 
 
 def test_nobody_in_the_tenant(office: Office) -> None:
