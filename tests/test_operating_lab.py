@@ -139,29 +139,38 @@ def access(site: Site) -> Access:
     )
 
 
-@pytest.fixture(scope="module")
-def bird(site: Site) -> Bird:
-    older, newer = (site.issue("canary", not_before=datetime.now(UTC) - days * DAY).der for days in (300, 3))
-    site.tenant.add_mailbox("canary@corp.example")
+def hatch(site: Site, name: str) -> Bird:
+    """A person with two certificates, whom nobody but an administrator may change."""
+    older, newer = (site.issue(name, not_before=datetime.now(UTC) - days * DAY).der for days in (300, 3))
     account = site.administrator.create_person(
-        "canary", unit=site.people, mail="canary@corp.example", **{CERTIFICATE: [older, newer]}
+        name, unit=site.people, mail=f"{name}@corp.example", **{CERTIFICATE: [older, newer]}
     )
     return Bird(site=site, account=account, older=older, newer=newer)
 
 
-def test_without_the_right_the_canary_is_never_touched(site: Site, bird: Bird) -> None:
+@pytest.fixture(scope="module")
+def bird(site: Site) -> Bird:
+    """The canary: with a mailbox, and the right of the agent's account on it as infra/agent/README.md grants it."""
+    site.tenant.add_mailbox("canary@corp.example")
+    bird = hatch(site, "canary")
+    site.administrator.allow_writing(site.agent_environment["SMIME_SYNC_LDAP_USER"], bird.account, CERTIFICATE)
+    return bird
+
+
+def test_without_the_right_the_canary_is_never_touched(site: Site) -> None:
     """Said by the controller itself, by the look before, and by `agent check`, whichever way the canary is named."""
-    person = ActiveDirectoryCanary([access(site)], "canary@corp.example")
+    wild = hatch(site, "wild")
+    person = ActiveDirectoryCanary([access(site)], "wild@corp.example")
     assert not person.look().writable
     with pytest.raises(PermanentError) as refused:
-        person.take(bird.account.guid, bird.newer)
+        person.take(wild.account.guid, wild.newer)
     assert refused.value.code is ErrorCode.CANARY_RIGHTS
-    checked = call("agent", "check", "--json", **site.agent_environment, SMIME_SYNC_CANARY=bird.account.dn)
+    checked = call("agent", "check", "--json", **site.agent_environment, SMIME_SYNC_CANARY=wild.account.dn)
     assert checked.returncode == 1
     (line,) = [each for each in json.loads(checked.stdout) if not each["ok"] and each["ok"] is not None]
     assert (line["part"], line["said"].partition(":")[0]) == ("canary", "canary-rights")
     assert "infra/agent" in line["hint"]
-    assert set(bird.directory.certificates) == {bird.older, bird.newer}
+    assert set(wild.directory.certificates) == {wild.older, wild.newer}
 
 
 @pytest.mark.parametrize("who", ["nobody@corp.example", "CN=nobody,DC=corp,DC=example", "no name", "A" * 22 + "=="])
@@ -174,7 +183,6 @@ def test_who_is_not_found_is_nobody(site: Site, who: str) -> None:
 
 def test_the_right_is_on_that_one_object(site: Site, bird: Bird) -> None:
     """Granted as infra/agent/README.md says; of somebody else the controller still refuses it."""
-    site.administrator.allow_writing(site.agent_environment["SMIME_SYNC_LDAP_USER"], bird.account, CERTIFICATE)
     person = ActiveDirectoryCanary([access(site)], bird.anchor)
     assert person.look().writable
     somebody = site.administrator.create_person("somebody", unit=site.people, **{CERTIFICATE: [bird.older]})
@@ -196,8 +204,9 @@ def test_the_right_is_on_that_one_object(site: Site, bird: Bird) -> None:
 def test_the_canary_turns_through_to_the_tenant_and_status_tells_how_long_it_took(site: Site, bird: Bird) -> None:
     """Taken, killed, put back, at a stop put back too: the mailbox follows each time, and no guard says a word."""
     environment = {**site.agent_environment, "SMIME_SYNC_CANARY": bird.anchor, "SMIME_SYNC_HEARTBEAT_SECONDS": "1"}
-    watching = load(CloudSettings, {**site.function_environment, "SMIME_SYNC_CANARY": bird.anchor})
-    app = wiring.cloud_from(watching)
+    # On a machine that is busy with other tests a turn may take its time.
+    watching = {"SMIME_SYNC_CANARY": bird.anchor, "SMIME_SYNC_CANARY_SECONDS": "3600"}
+    app = wiring.cloud_from(load(CloudSettings, {**site.function_environment, **watching}))
 
     def deliver() -> None:
         """Hand what is visible to the function, in this process: the worker's settings know no canary."""
@@ -236,7 +245,7 @@ def test_the_canary_turns_through_to_the_tenant_and_status_tells_how_long_it_too
         running.wait(timeout=PATIENCE)
     assert set(bird.directory.certificates) == {bird.older, bird.newer}
     assert app.losses.look(datetime.now(UTC)).recent == ()
-    done = call("status", "--json", **site.function_environment, SMIME_SYNC_CANARY=bird.anchor)
+    done = call("status", "--json", **{**site.function_environment, **watching})
     told = json.loads(done.stdout)["canary"]
     assert told["anchor"] == bird.anchor
     assert told["lastDay"]["writes"] == len(app.overseer.look().canary.turns)  # type: ignore[union-attr]
