@@ -351,6 +351,11 @@ def test_the_developer_cli_finds_what_it_deploys() -> None:
     (service,) = project["services"]
     assert f"'azd-service-name': '{service}'" in (INFRA / "main.bicep").read_text("utf-8")
     assert (ROOT / project["services"][service]["project"] / "host.json").exists()
+    # What azd uploads is the folder less .funcignore: what is judged by goes along, and Azure installs the rest.
+    left_out = set((ROOT / ".funcignore").read_text("utf-8").splitlines())
+    needed = {"trust", "sync", "function_app.py", "host.json", "requirements.txt", "*.pem", "*.toml"}
+    assert not needed & left_out
+    assert project["services"][service]["remoteBuild"] is True
 
 
 def test_the_workbook_asks_for_words_that_the_product_says() -> None:
