@@ -6,13 +6,17 @@ private key: certificates are bytes, since a run in which nothing changed opens 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from sync import census
 from sync.adapters.embedded import (
@@ -27,14 +31,14 @@ from sync.adapters.embedded.schema import index
 from sync.archive import record_to_json
 from sync.core.context import Context
 from sync.core.digest import place
-from sync.core.identity import Watermark
+from sync.core.identity import SourceAnchor, Watermark
 from sync.core.path import TrustStore
-from sync.core.person import Values, fingerprint
+from sync.core.person import Person, Values, fingerprint
 from sync.core.plan import Managed
 from sync.core.recipient import Recipient, RecipientKind, appearance
 from sync.core.record import Outcome, Record, Status
 from sync.core.run import Run
-from sync.ports import RecipientPage
+from sync.ports import Directory, Page, RecipientPage, Seen, nobody
 from sync.processor import Processor
 from sync.reconciler import Reconciler
 from tests.mill import NOW, Mill
@@ -47,7 +51,7 @@ _BODY = bytes(1400)
 
 def anchor(number: int) -> str:
     """An ImmutableId."""
-    return f"{hashlib.sha256(number.to_bytes(4)).hexdigest()[:22]}=="
+    return base64.b64encode(hashlib.sha256(number.to_bytes(4)).digest()[:16]).decode("ascii")
 
 
 def recipient(number: int) -> Recipient:
@@ -73,6 +77,31 @@ class Tenant:
             recipients=[recipient(number) for number in range(first, after)],
             cursor=str(after) if after < self.people else None,
         )
+
+
+class Shown:
+    """A stub of the directory: everybody, a page after the other."""
+
+    name = "corp.example"
+
+    def __init__(self, people: int) -> None:
+        self.people = people
+
+    def changes(self, checkpoint: bytes | None, seen: Seen = nobody) -> Iterator[Page]:  # noqa: ARG002
+        for first in range(0, self.people, _PAGE):
+            after = min(first + _PAGE, self.people)
+            people = tuple(person(number) for number in range(first, after))
+            yield Page(people=people, checkpoint=b"", full=True, complete=after == self.people)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def person(number: int) -> Person:
+    """Whose mailbox that is."""
+    guid = base64.b64decode(anchor(number))
+    mail = f"person{number}@corp.example"
+    return Person(anchor=SourceAnchor(guid), mail=mail, values=Values.of([number.to_bytes(4) + _BODY]))
 
 
 def reconciler(database: Database, trust: TrustStore, people: int) -> Reconciler:
@@ -108,7 +137,7 @@ def make(path: Path, people: int) -> None:
     lines = sorted((place(anchor(number)), number) for number in range(people))
     census.publish(
         EmbeddedBlobs(database),
-        ((anchor(number), _state(number)) for _, number in lines),
+        ((anchor(number), person(number).state_hash) for _, number in lines),
         source=SOURCE,
         watermark=Watermark(1, people),
         created=NOW,
@@ -126,7 +155,7 @@ def _record(number: int, basis: str) -> Record:
         managed=Managed(frozenset([value])),
         outcome=Outcome(status=Status.WRITTEN, at=NOW, anchor=anchor(number)),
         event="{}",
-        state_hash=_state(number),
+        state_hash=person(number).state_hash,
         names=(f"person{number}@corp.example",),
         desired=appearance(held),
         next_change=NOW + timedelta(days=1 + number % 700),
@@ -134,10 +163,6 @@ def _record(number: int, basis: str) -> Record:
         certificates=(f"{value[:16]}{number:x}",),
         source=SOURCE,
     )
-
-
-def _state(number: int) -> str:
-    return hashlib.sha256(b"state" + number.to_bytes(4)).hexdigest()
 
 
 def _trust() -> TrustStore:
@@ -151,7 +176,8 @@ def _peak() -> float:
 
 
 def main() -> int:
-    """Make the company in another process than the one that is measured; then reconcile it."""
+    """Make the company in another process than the one that is measured; then reconcile it, by the agent's list or
+    (`directory`) by the directory itself."""
     what, path, people = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if what == "make":
         make(path, people)
@@ -163,7 +189,10 @@ def main() -> int:
         moments[run.phase] = time.process_time()
 
     started = time.process_time()
-    found = reconciler(database, _trust(), people).reconcile(apply=True, progress=told)
+    made = reconciler(database, _trust(), people)
+    if what == "directory":
+        made = replace(made, directory=cast(Callable[[], Directory], lambda: Shown(people)))
+    found = made.reconcile(apply=True, progress=told)
     done = time.process_time()
     print(
         json.dumps(
@@ -171,6 +200,8 @@ def main() -> int:
                 "people": found.examined,
                 "found": len(found.differing) + found.counts.lost + found.counts.suspects,
                 "recipients": found.counts.recipients,
+                "directory": moments.get("read", started) - started if what == "directory" else 0.0,
+                "notes": list(found.notes),
                 "read": moments["compare"] - started,
                 "compare": done - moments["compare"],
                 "cpu": done - started,

@@ -13,7 +13,17 @@ from typing import Any
 from bench.figure import Section
 
 SIZES = (10_000, 100_000, 1_000_000)
-_HEAD = ("people", "processor", "of it read", "of it compare", "people a second, one core", "compared a second", "peak")
+_HEAD = (
+    "people",
+    "processor",
+    "of it read",
+    "of it compare",
+    "people a second, one core",
+    "compared a second",
+    "peak",
+    "directory read too",
+    "peak then",
+)
 
 
 def measure() -> Section:
@@ -25,20 +35,25 @@ def measure() -> Section:
         rows=tuple(_row(_reconciled(people)) for people in sizes),
         note="Nothing changed: every recipient's appearance, every digest of a ledger in a file, the agent's list. The "
         "tenant is a stub that makes its pages (its answers and their JSON are not in it); nobody is examined, since "
-        "nobody is suspect. One round each; the peak is the whole process's memory.",
+        "nobody is suspect. One round each; the peak is the whole process's memory. The last two columns are "
+        "what reading the directory itself costs besides (`SMIME_SYNC_DIRECTORY=ldap`; a stub again, so without LDAP).",
     )
 
 
 def _reconciled(people: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state.sqlite"
-        for what in ("make", "run"):
-            command = sys.executable, "-m", "bench.company", what, str(path), str(people)
-            done = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 - ours
-    found: dict[str, Any] = json.loads(done.stdout)
-    if (found["people"], found["recipients"], found["found"]) != (people, people, 0):
-        raise AssertionError(found)
-    return found
+        _call("make", path, people)
+        found, directly = (json.loads(_call(what, path, people)) for what in ("run", "directory"))
+    for each in (found, directly):
+        if (each["people"], each["recipients"], each["found"], each["notes"]) != (people, people, 0, []):
+            raise AssertionError(each)
+    return {**found, "directory": directly["directory"], "then": directly["peak"]}
+
+
+def _call(what: str, path: Path, people: int) -> str:
+    command = sys.executable, "-m", "bench.company", what, str(path), str(people)
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603 - ours
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
@@ -50,4 +65,6 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         f"{found['people'] / found['cpu']:,.0f}",
         f"{found['people'] / found['compare']:,.0f}",
         f"{found['peak']:,.0f} MiB",
+        f"{found['directory']:.1f} s",
+        f"{found['then']:,.0f} MiB",
     )
