@@ -147,8 +147,8 @@ class Overview:
                 yield _critical(Worry.AGENT_SILENT, f"the agent of {source} is silent for {_span(age)}")
             if beat.get("held"):
                 yield _warning(Worry.AGENT_HOLDS, f"the agent of {source} holds events back: see `agent status`")
-            if (behind := _behind(beat)) and behind > BEHIND_AFTER and not beat.get("importing"):
-                yield _warning(Worry.AGENT_BEHIND, f"the agent of {source} has read nothing for {_span(behind)}")
+            if (lag := behind(beat)) and lag > BEHIND_AFTER and not beat.get("importing"):
+                yield _warning(Worry.AGENT_BEHIND, f"the agent of {source} has read nothing for {_span(lag)}")
             if error := beat.get("lastError"):
                 yield _warning(Worry.AGENT_ERROR, f"the agent of {source} had an error: {error}")
 
@@ -225,7 +225,7 @@ def _moment(beat: Mapping[str, Any]) -> datetime:
         raise PermanentError(ErrorCode.LEDGER_MALFORMED, "a heartbeat says no time") from error
 
 
-def _behind(beat: Mapping[str, Any]) -> timedelta | None:
+def behind(beat: Mapping[str, Any]) -> timedelta | None:
     """How long before its heartbeat the agent had read the directory to the end: both by its own clock."""
     try:
         return max(_moment(beat) - datetime.fromisoformat(str(beat.get("lastRound"))), timedelta(0))
@@ -234,8 +234,8 @@ def _behind(beat: Mapping[str, Any]) -> timedelta | None:
 
 
 def _cursor(beat: Mapping[str, Any]) -> dict[str, object]:
-    behind = _behind(beat)
-    return {"lagSeconds": behind.total_seconds() if behind is not None else None, "waiting": beat.get("waiting", 0)}
+    lag = behind(beat)
+    return {"lagSeconds": lag.total_seconds() if lag is not None else None, "waiting": beat.get("waiting", 0)}
 
 
 def _every(beat: Mapping[str, Any]) -> timedelta:

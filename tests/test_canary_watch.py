@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from rich.console import Console
 
 from sync import envelope
 from sync.canary_watch import PLACE, CanaryWatch
+from sync.commands.status import picture
 from sync.core.canary import Turn, remembered
 from sync.core.event import Cause
 from sync.core.record import Outcome
@@ -80,6 +83,22 @@ def test_each_turn_is_measured_and_told(cage: Cage, caplog: pytest.LogCaptureFix
         "withinLimit": 0.75,
     }
     assert cage.concerns() == []
+
+
+def test_the_picture_tells_it_in_a_line(cage: Cage) -> None:
+    """As status shows it: at the first, with turns, and when the last of them is older than a day."""
+
+    def shown() -> str:
+        console = Console(width=160, record=True, file=io.StringIO())
+        console.print(picture(replace(cage.overseer, canary=cage.watch).look()))
+        return next(line for line in console.export_text().splitlines() if line.strip().startswith("canary"))
+
+    assert shown().split() == ["canary", "never", "written"]
+    for seconds in (2, 75):
+        cage.turn(*([cage.older] if seconds == 2 else [cage.older, cage.newer]), seconds=seconds)
+    assert "after 75.0 s; of the last day p50 2.0 s, p99 75.0 s, 50.0 % within 60 s" in shown()
+    cage.pass_time(2 * DAY)
+    assert shown().rstrip().endswith("UTC after 75.0 s")
 
 
 def test_only_the_canarys_written_changes_count(cage: Cage) -> None:

@@ -19,7 +19,7 @@ from sync import wiring
 from sync.commands.output import AsJson, err, out, print_json
 from sync.core.canary import Standing
 from sync.core.summary import Summary
-from sync.overview import Health, Overview
+from sync.overview import Health, Overview, behind
 
 _STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.CRITICAL: "red"}
 
@@ -53,9 +53,9 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
         yield Text(f"  • {concern.text}", style=_STYLES[concern.health])
     table = Table(show_header=False, box=None)
     for source, beat in found.agents.items():
-        told = (
-            f"heard at {beat.get('at')}, read to the end at {beat.get('lastRound')}, waiting {beat.get('waiting', 0)}"
-        )
+        lag = behind(beat)
+        cursor = f"cursor {str(lag).partition('.')[0]} behind" if lag is not None else "nothing read to the end yet"
+        told = f"heard at {beat.get('at')}, {cursor}, waiting {beat.get('waiting', 0)}"
         table.add_row(f"agent {escape(source)}", escape(told))
     since = f", the oldest since {found.oldest:%Y-%m-%d %H:%M:%S} UTC" if found.oldest else ""
     table.add_row("change queue", f"{found.queued} messages{since}")
@@ -65,9 +65,12 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
         table.add_row("throttled", f"by the tenant, the last time at {found.throttled:%Y-%m-%d %H:%M} UTC")
     table.add_row("failed", ", ".join(f"{number} {reason}" for reason, number in found.failed.items()) or "none")
     if found.run is not None:
-        table.add_row("reconciliation", escape(f"{found.run.get('phase')}, begun {found.run.get('began')}"))
+        table.add_row(
+            "reconciliation",
+            escape(f"{found.run.get('kind')}, {found.run.get('phase')}, begun {found.run.get('began')}"),
+        )
     if found.reconciled is not None:
-        table.add_row("of everybody", escape(f"ended {found.reconciled.get('ended')}"))
+        table.add_row("last full one", escape(f"ended {found.reconciled.get('ended')}"))
     if found.latency is not None:
         told = f"p50 {found.latency.p50:.1f} s, p99 {found.latency.p99:.1f} s"
         since = f"since {found.latency.since:%Y-%m-%d %H:%M} UTC"
