@@ -10,8 +10,8 @@ param environmentName string
 @description('Azure region. It must offer Flex Consumption (az functionapp list-flexconsumption-locations).')
 param location string
 
-@description('Directory id of the tenant whose Exchange Online is written.')
-param exchangeTenantId string
+@description('Directory id of the tenant whose Exchange Online is written; empty: the subscription\'s own.')
+param exchangeTenantId string = ''
 
 @allowed(['worldwide', 'gcc-high', 'dod', 'china'])
 @description('The national cloud of that tenant.')
@@ -143,7 +143,7 @@ module function 'modules/function.bicep' = {
     insightsConnectionString: monitoring.outputs.connectionString
     subnetId: privateNetwork ? network!.outputs.functionSubnetId : ''
     maximumInstances: maximumInstances
-    exchangeTenantId: exchangeTenantId
+    exchangeTenantId: empty(exchangeTenantId) ? tenant().tenantId : exchangeTenantId
     exchangeCloud: exchangeCloud
     exchangeCredential: exchangeCredential
     exchangeClientId: exchangeClientId
