@@ -87,6 +87,7 @@ class Listing:
         people = {shard: bytearray() for shard in _SHARDS}
         guids, whole = bytearray(), False
         with closing(self.connect()) as directory:
+            self.runs.keep_lines(run, _SOURCE, [{"source": agent_of(directory.name)}])
             try:
                 for page in directory.changes(checkpoint, self._seen(run)):
                     for person in page.people:
@@ -99,7 +100,6 @@ class Listing:
                         break
                 else:
                     whole = True
-                self.runs.keep_lines(run, _SOURCE, [{"source": agent_of(directory.name)}])
             except TemporaryError:
                 if not guids:
                     raise
