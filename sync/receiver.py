@@ -48,7 +48,7 @@ _PATIENCE: Mapping[ErrorCode, Patience] = MappingProxyType(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
     """`jitter` gives numbers from 0 to 1 that nobody can guess from one another. `opening` makes a
-    message an event: see sync.opening. Whoever is `hearing` is told how each event ended, and raises nothing.
+    message an event: see sync.opening. Whoever is `hearing` is told how each event ended.
     """
 
     processor: Processor
@@ -90,8 +90,7 @@ class Receiver:
                 outcome = self._later(message, event, unexpected)
             _log(outcome)
             telemetry.ended(outcome)
-            for hear in self.hearing:
-                hear(outcome)
+            self._tell(outcome)
             return outcome
 
     def bury(self, message: Message) -> Failure:
@@ -160,6 +159,14 @@ class Receiver:
             self._note(event, message.body, outcome)
         self._keep_anyway(outcome, message)
         return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Whoever measures or counts: the event is done, and a defect of theirs must not have it delivered again."""
+        for hear in self.hearing:
+            try:
+                hear(outcome)
+            except Exception:
+                logger.exception("unexpected hearing anchor=%s", outcome.anchor)
 
     def _keep(self, outcome: Outcome, message: Message) -> None:
         if (entry := audit.entry(outcome, message.id)) is not None:

@@ -12,7 +12,7 @@ from sync.adapters.embedded import EmbeddedPace
 from sync.core.event import Cause
 from sync.core.person import Values
 from sync.core.rate import Rate
-from sync.core.record import Status
+from sync.core.record import Outcome, Status
 from sync.errors import ErrorCode, PermanentError, TemporaryError
 from sync.ports import Message
 from sync.receiver import VERIFY_AFTER
@@ -268,3 +268,21 @@ def test_a_turn_that_was_missed_by_long_is_booked_anew(office: Office) -> None:
     pace.book(rate, office.now)
     (late,) = office.queue.receive(1, timedelta(minutes=1))
     assert receiver.process(late).status is Status.DEFERRED
+
+
+def test_a_defect_of_whoever_hears_how_it_ended_has_nothing_delivered_again(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is in the log, and the next one hears all the same."""
+    office.mailbox("alice")
+    heard: list[Outcome] = []
+
+    def broken(outcome: Outcome) -> None:
+        raise ZeroDivisionError(outcome.anchor)
+
+    receiver = replace(office.receiver, hearing=(broken, heard.append))
+    outcome = receiver.process(office.message(person("alice", office.issue("alice"))))
+    assert outcome.status is Status.WRITTEN
+    assert heard == [outcome]
+    assert "unexpected hearing" in caplog.text
+    assert list(office.failures.all()) == []
