@@ -326,6 +326,13 @@ class TestOthers:
         assert cloud.advance() >= 1
         assert re.search(r"kind=due phase=done .* examined=0 ", cloud.worker.log())
 
+    def test_every_five_minutes_it_says_what_somebody_should_look_at(self, cloud: Cloud) -> None:
+        """The lines that the alerts ask for: here no agent was ever heard of."""
+        cloud.worker.invoke("watch", timer())
+
+        assert "concern worry=agent-never-heard level=warning detail=" in cloud.worker.log()
+        assert re.search(r"watched past_due=False health=(warning|critical)", cloud.worker.log())
+
     def test_the_daily_timer_counts_what_status_tells(self, cloud: Cloud) -> None:
         """Coverage, and the latency of what was written."""
         certificate = cloud.mailbox("counted")
