@@ -173,6 +173,27 @@ def test_without_the_right_the_canary_is_never_touched(site: Site) -> None:
     assert set(wild.directory.certificates) == {wild.older, wild.newer}
 
 
+def test_the_canary_is_found_by_each_of_its_names(site: Site) -> None:
+    """Both anchors, the UPN in any case, the DN: one person, and the anchor of their events."""
+    own = b"GUID of its own!"
+    account = site.administrator.create_person("finch", unit=site.people, **{"mS-DS-ConsistencyGuid": own})
+    names = [
+        SourceAnchor(b"", own).immutable_id,
+        SourceAnchor(account.guid).immutable_id,
+        "Finch@CORP.example",
+        account.dn,
+    ]
+    seen = [ActiveDirectoryCanary([access(site)], name).look() for name in names]
+    assert {each.anchor for each in seen} == {SourceAnchor(account.guid, own)}
+    assert {each.certificates for each in seen} == {()}
+    twin = site.administrator.create_person("twin", unit=site.people, **{"mS-DS-ConsistencyGuid": own})
+    with pytest.raises(PermanentError) as refused:
+        ActiveDirectoryCanary([access(site)], names[0]).look()
+    assert refused.value.code is ErrorCode.CANARY_UNKNOWN
+    assert "more than one" in refused.value.message
+    site.administrator.delete(twin)
+
+
 @pytest.mark.parametrize("who", ["nobody@corp.example", "CN=nobody,DC=corp,DC=example", "no name", "A" * 22 + "=="])
 def test_who_is_not_found_is_nobody(site: Site, who: str) -> None:
     """With a code; what is no name at all is a mistake of the settings."""
