@@ -12,11 +12,13 @@ import pytest
 
 from sync import canary
 from sync.adapters.agent_state import StateFile
-from sync.adapters.embedded import Database, EmbeddedQueue
+from sync.adapters.embedded import Database, EmbeddedBlobs, EmbeddedQueue
 from sync.agent import Agent
 from sync.canary import Canary
 from sync.core.identity import SourceAnchor
+from sync.core.person import Person
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
+from sync.examination import Line, examine
 from sync.ports import Sighting, Term
 from tests.mill import DAY, NOW, Authority, Mill
 from tests.test_agent import Script, Terms
@@ -324,3 +326,20 @@ def test_an_agent_that_stands_by_changes_nobody_and_puts_back_what_it_took(cage:
     seen: list[set[bytes]] = []
     Running(cage, None).run(2, lambda: seen.append(cage.held))
     assert seen == [{cage.older, cage.newer}] * 2
+
+
+def test_check_says_that_the_canary_is_out_of_the_agents_scope(cage: Cage) -> None:
+    """Its changes would be seen by nobody; in scope, its anchor is what the function is told."""
+    agent = Running(cage, None).agent
+    assert isinstance(agent.directory, Script)
+
+    def line() -> Line:
+        blobs = EmbeddedBlobs(Database(None, lambda: cage.clock))
+        lines = examine(agent, signing=lambda: "key", queue=lambda: 0, work=blobs)
+        return next(each for each in lines if each.part == "canary")
+
+    assert not line().ok
+    assert "out of the agent's scope" in line().said
+    agent.directory.there[cage.bird] = Person(anchor=SourceAnchor(cage.bird))
+    assert line().ok
+    assert SourceAnchor(cage.bird).immutable_id in line().said
