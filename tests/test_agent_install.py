@@ -44,6 +44,7 @@ def test_it_installs_beside_what_is_there_and_is_removed(tmp_path: Path) -> None
     assert "settings-invalid" in asked.stderr
     assert "SMIME_SYNC_LDAP_USER" not in asked.stderr, "the file's settings are read"
     assert settings.read_text() == "# ours\nSMIME_SYNC_LDAP_USER=a;b c\n"
+    assert (tmp_path / "var" / "lib" / "smime-sync").is_dir(), "agent check comes before systemd makes it"
     kept = sorted(each.name for each in program.iterdir() if not each.is_symlink())
     assert kept == ["20250101T000000", (program / "current").readlink().name]
 

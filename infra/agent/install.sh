@@ -10,8 +10,9 @@
 # --root DIR    installs below DIR and leaves users and systemd alone: for an image, or to look at it first
 # --remove      takes service and program away; settings, key and state stay unless --purge is said as well
 #
-# It writes /opt/smime-sync (the program), /etc/smime-sync (settings), the unit, and /usr/local/bin/smime-sync. A new
-# program is made beside the old one and takes its place when it is whole; the one before is kept.
+# It writes /opt/smime-sync (the program), /etc/smime-sync (settings), /var/lib/smime-sync (the state), the unit, and
+# /usr/local/bin/smime-sync. A new program is made beside the old one and takes its place when it is whole; the one before
+# is kept.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -76,11 +77,14 @@ ln -sfn "$(basename "$release")" "$program/current"
 if [ -z "$root" ] && ! id smime-sync >/dev/null 2>&1; then
     useradd --system --home-dir /var/lib/smime-sync --shell /usr/sbin/nologin smime-sync
 fi
-mkdir -p "$settings" "$(dirname "$command")" "$(dirname "$unit")"
+# The state's folder too: systemd makes it when the service starts, and `agent check` comes before that.
+mkdir -p "$settings" "$root/var/lib/smime-sync" "$(dirname "$command")" "$(dirname "$unit")"
 if ! [ -f "$settings/agent.env" ]; then cp "$here/agent.env" "$settings/agent.env"; fi
 if [ -z "$root" ]; then
     chown -R root:smime-sync "$settings"
     chmod -R u=rwX,g=rX,o= "$settings"
+    chown smime-sync:smime-sync /var/lib/smime-sync
+    chmod 700 /var/lib/smime-sync
 fi
 
 # 3. The command, as the service's account and with its settings; and the unit.
