@@ -73,7 +73,7 @@ function refused(status, error) {
       status,
       code: "request-unauthorised",
       message: "The key is missing or wrong.",
-      hint: "Enter the function's key, or open this page with ?code= and the key.",
+      hint: "Enter the app's key; or open this page with `?code=` and the key.",
     });
   }
   const message = `The app answered ${status} and nothing that this page understands.`;

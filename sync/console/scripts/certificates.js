@@ -35,11 +35,11 @@ function forecast({ summary, issuers, at: now }) {
     const sum = (counts) => rest.reduce((added, mark) => added + (counts[mark] ?? 0), 0);
     series.push({ name: counted(rest.length, "other issuer"), count: sum(totals), of: sum });
   }
-  const monday = new Date(now);
-  monday.setUTCHours(0, 0, 0, 0);
-  monday.setUTCDate(monday.getUTCDate() - ((monday.getUTCDay() + 6) % 7));
-  const weeks = Array.from({ length: WEEKS }, (_, index) => {
-    const day = new Date(monday.getTime() + index * 7 * 86_400_000);
+  const today = new Date(now).setUTCHours(0, 0, 0, 0);
+  const since = (new Date(today).getUTCDay() + 6) % 7; // days since Monday
+  // So many weeks from today, of which the first and the last may be parts.
+  const weeks = Array.from({ length: WEEKS + (since > 0) }, (_, index) => {
+    const day = new Date(today + (index * 7 - since) * 86_400_000);
     const counts = summary.expiring[day.toISOString().slice(0, 10)] ?? {};
     return { day, counts: series.map((each) => each.of(counts)) };
   });

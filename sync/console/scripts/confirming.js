@@ -1,61 +1,58 @@
 // What would be done is shown first, from the app's own dry run; only then can it be confirmed.
 
-// `dry` and `act` ask the app; `plan` shows what the dry run answered, `done` says what was done. Gives whether it was.
+// `dry` and `act` ask the app; `plan` shows what the dry run answered and whether anything is to be done, `done` says what
+// was done. Gives whether it was: also when the dialog was closed before the app had answered.
 async function confirmed({ title, button, dry, plan, act, done }) {
-  const dialog = at("dialog");
-  const invoker = document.activeElement;
-  const fallback = invoker?.closest("section")?.querySelector("h2");
+  // One of its own: the last one may not be gone yet when somebody is quick.
+  const dialog = el("dialog", { "aria-label": title });
+  let shown = true;
+  let acted = false;
   const close = () => dialog.close();
-  const frame = (content, actions) =>
+  const cancel = (name) => el("button", { type: "button", click: close, autofocus: true }, name);
+
+  function frame(content, actions) {
     dialog.replaceChildren(
-      el("h2", { id: "dialog-title" }, title),
+      el("h2", {}, title),
       el("div", { class: "content" }, content),
       el("div", { class: "row actions" }, actions),
     );
-  const cancel = (name) => el("button", { type: "button", click: close, autofocus: true }, name);
-  return new Promise((settle) => {
-    let acted = false;
-    const ended = () => {
-      settle(acted);
-      // What was pressed may be gone with what it was about.
-      if (!invoker?.isConnected) fallback?.focus();
-    };
-    dialog.addEventListener("close", ended, { once: true });
-    const failing = (trouble, again) => {
+    dialog.querySelector("[autofocus]").focus();
+  }
+
+  // Waits for the app, and shows its trouble with a way to try again.
+  async function waited(asking, again, use) {
+    frame(el("p", { class: "empty" }, "One moment …"), cancel("Close"));
+    try {
+      use(await asking());
+    } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
-      frame(troubled(trouble, again), cancel("Close"));
-      dialog.querySelector("button")?.focus();
-    };
-    const working = () => {
-      frame(el("p", { class: "empty" }, "One moment …"), cancel("Close"));
-      dialog.setAttribute("aria-busy", "true");
-    };
-    const acting = async () => {
-      working();
-      try {
-        say(done(await act()));
-        acted = true;
-        close();
-      } catch (trouble) {
-        failing(trouble, acting);
-      } finally {
-        dialog.removeAttribute("aria-busy");
-      }
-    };
-    const asking = async () => {
-      working();
-      try {
-        const { content, possible } = plan(await dry());
-        const go = possible && el("button", { type: "button", class: "primary", click: acting }, button);
-        frame(content, [cancel(possible ? "Cancel" : "Close"), go]);
-        dialog.querySelector("[autofocus]").focus();
-      } catch (trouble) {
-        failing(trouble, asking);
-      } finally {
-        dialog.removeAttribute("aria-busy");
-      }
-    };
-    dialog.showModal();
-    asking();
-  });
+      if (shown) frame(troubled(trouble, again), cancel("Close"));
+      else say(`${title}: ${trouble.message}`);
+    }
+  }
+
+  const begin = () =>
+    waited(dry, begin, (answer) => {
+      if (!shown) return;
+      const { content, possible } = plan(answer);
+      frame(content, [cancel(possible ? "Cancel" : "Close"), possible && el("button", { type: "button", class: "primary", click: go }, button)]);
+    });
+  let going = null;
+  const go = () => {
+    going = waited(act, go, (answer) => {
+      acted = true;
+      if (shown) close();
+      say(done(answer)); // after it: while a dialog is open, nothing outside it is heard
+    });
+  };
+
+  const closed = new Promise((settle) => dialog.addEventListener("close", settle, { once: true }));
+  document.body.append(dialog);
+  dialog.showModal();
+  begin();
+  await closed;
+  shown = false;
+  dialog.remove();
+  await going;
+  return acted;
 }

@@ -23,28 +23,30 @@ function dressed(element, attributes, children) {
 const at = (id) => document.getElementById(id);
 
 // Puts new content where the old was, unless it is the same. Whoever stands in it with the keyboard keeps standing on
-// the element of the same `data-key`, what was unfolded stays so, and a table stays scrolled to where it was.
+// the element of the same `data-key`, or on the section's heading where that is gone; what was unfolded stays so, and a
+// table stays scrolled to where it was.
 const contents = new WeakMap();
 function fill(place, said, build) {
   const now = JSON.stringify(said);
   if (contents.get(place) === now) return;
   contents.set(place, now);
-  const key = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const stood = place.contains(document.activeElement) ? document.activeElement : null;
   const keyed = (selector) => new Map([...place.querySelectorAll(selector)].map((each) => [each.dataset.key, each]));
   const before = { details: keyed("details[data-key]"), scrolled: keyed(".scrolled[data-key]") };
   place.replaceChildren(...[build()].flat(Infinity).filter(Boolean));
   for (const [name, each] of keyed("details[data-key]")) each.open ||= before.details.get(name)?.open ?? false;
   for (const [name, each] of keyed(".scrolled[data-key]")) each.scrollLeft = before.scrolled.get(name)?.scrollLeft ?? 0;
-  if (key !== undefined) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  if (stood === null) return;
+  const same = stood.dataset.key && place.querySelector(`[data-key="${CSS.escape(stood.dataset.key)}"]`);
+  (same || place.closest("section")?.querySelector("h2"))?.focus({ preventScroll: true });
 }
 
 // What has just been done, for those who see and those who hear the page; `unseen` where it is to be read elsewhere.
-let hush = 0;
+// One does not take the other's place: neither eye nor voice would keep up.
 function say(text, { unseen = false } = {}) {
-  clearTimeout(hush);
-  at("said").classList.toggle("unseen", unseen);
-  at("said").textContent = text;
-  hush = setTimeout(() => (at("said").textContent = ""), 20_000);
+  const told = el("p", { class: unseen ? "unseen" : null }, text);
+  at("said").append(told);
+  setTimeout(() => told.remove(), 20_000);
 }
 
 // A table; `label` names it to those who cannot see where it stands. It scrolls within itself, by keyboard too.

@@ -27,12 +27,13 @@ function stateOf(status) {
 }
 
 function tilesOf(status) {
-  const { summary, latency, queue, failed, run, writesBookedUntil } = status;
+  const { summary, latency, canary, queue, failed, run, writesBookedUntil } = status;
   const ahead = writesBookedUntil ? between(status.at, writesBookedUntil) : 0;
   const failures = total(failed);
   return [
     tile("Coverage", summary ? percent(summary.covered, summary.people) : "–", summary ? `${number(summary.covered)} of ${counted(summary.people, "person", "people")}` : "not counted yet"),
-    tile("Change to write", latency ? span(latency.p50) : "–", latency ? `p99 ${span(latency.p99)} · ${counted(latency.writes, "write")} in a day` : "no change written in a day"),
+    tile("Change to write", latency ? span(latency.p50) : "–", latency ? [`p99 ${span(latency.p99)}, ${counted(latency.writes, "write")}`, between(latency.since, status.at) < 82_800 ? [" since ", time(latency.since, CLOCK)] : " in a day"] : "no change written in a day"),
+    canary && tile("Canary", canary.lastSeconds === null ? "–" : span(canary.lastSeconds), canaryOf(canary, status.at)),
     tile("Change queue", number(queue.messages), queue.oldest ? `oldest waits ${span(Math.max(0, between(queue.oldest, status.at)))}` : "nothing waits"),
     tile("Failed", failures >= 1000 ? "1,000+" : number(failures), failures ? `for ${counted(Object.keys(failed).length, "reason")}` : "nothing waits for you"),
     tile("Throttling", ahead > 0 ? span(ahead) : "None", ahead > 0 ? "until the next free turn to write" : "every write has its turn at once"),
@@ -40,9 +41,25 @@ function tilesOf(status) {
   ];
 }
 
+function canaryOf({ lastWritten, withinLimit, limitSeconds }, now) {
+  if (!lastWritten) return "never written yet";
+  return `${ago(lastWritten, now)}${withinLimit === null ? "" : `; ${percent(withinLimit, 1)} of a day within ${span(limitSeconds)}`}`;
+}
+
 const tile = (label, value, detail) => el("div", { class: "panel tile" }, el("dt", {}, label), el("dd", { class: "amount" }, value), el("dd", { class: "detail" }, detail));
 
+// The certificates by which the app itself signs in.
+function ownOf({ certificates, at: now }) {
+  const own = Object.entries(certificates ?? {});
+  if (!own.length) return null;
+  return [el("h3", {}, "Certificates of the app itself"), table("Certificates of the app itself", ["Certificate", "Valid until", "Which is"], own.map(([name, until]) => [name, time(until), between(now, until) > 0 ? `in ${span(between(now, until))}` : "over"]))];
+}
+
 function agentsOf(status) {
+  return [heardOf(status), ownOf(status)];
+}
+
+function heardOf(status) {
   const agents = Object.entries(status.agents);
   if (!agents.length) return el("p", { class: "empty" }, "No agent has been heard of. It says every minute that it is alive, once it may write to the work container.");
   const rows = agents.map(([source, beat]) => [
@@ -56,5 +73,5 @@ function agentsOf(status) {
     beat.version ?? "–",
   ]);
   const heads = ["Agent", "Heard", "Last round", { name: "People", number: true }, { name: "With certificates", number: true }, { name: "Waiting", number: true }, "At work on", "Release"];
-  return table("Agents", heads, rows);
+  return table("Each agent, and when it was heard", heads, rows);
 }

@@ -9,14 +9,20 @@ function open(who) {
   return explain(who);
 }
 
-function close() {
+function hide() {
   asked = null;
   at("person").hidden = true;
+}
+
+function close() {
+  hide();
   if (location.hash.startsWith("#explain=")) history.pushState(null, "", location.pathname + location.search);
   at("who").focus();
 }
 
+// Whom the address names; going back to where nobody was asked for closes the panel.
 function byAddress() {
+  if (location.hash === "" && asked !== null) hide();
   if (!location.hash.startsWith("#explain=")) return;
   let who = location.hash.slice("#explain=".length);
   try {

@@ -10,7 +10,7 @@ function linked(code, page) {
   return el("a", { href, rel: "noopener noreferrer", target: "_blank" }, el("code", {}, code));
 }
 
-const reason = (code) => linked(code, code in HINTS ? "errors.md" : "findings.md");
+const reason = (code) => (code in HINTS ? linked(code, "errors.md") : el("code", {}, code)); // the page's own have none
 
 // Shows it in its place; a key that is missing or wrong concerns the whole page, and is asked for once.
 function show(place, trouble, again) {
@@ -38,5 +38,8 @@ function keyForm(again) {
     contents.delete(at("trouble")); // the same answer again is told again
     again();
   };
-  return el("form", { class: "row", submit: use }, el("label", { for: "key" }, "Function key"), field, el("button", { class: "primary" }, "Use this key"));
+  return [
+    el("form", { class: "row", submit: use }, el("label", { for: "key" }, "Function key"), field, el("button", { class: "primary" }, "Use this key")),
+    el("p", { class: "hint" }, "Where you sign in with your own account instead: ", el("button", { type: "button", class: "link", "data-key": "sign-in", click: () => location.reload() }, "sign in again")),
+  ];
 }
