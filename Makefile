@@ -1,4 +1,4 @@
-# make dev | demo | console | test | lab | bench | package | audit | lint | format | docs | lock | clean
+# make dev | demo | console | test | lab | bench | package | audit | lint | format | docs | screenshots | lock | clean
 # Everything is made in .venv and build/; the only thing a fresh Debian machine needs is python3 with its venv module.
 
 SHELL := /bin/bash
@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help dev demo console test lab lab-parts lint format bench package audit docs lock clean
+.PHONY: help dev demo console test lab lab-parts lint format bench package audit docs screenshots lock clean
 
 help:
 	@sed -n '1,2p' Makefile | sed 's/^# //'
@@ -64,6 +64,10 @@ audit: dev
 # The pages under docs/ that come from the code.
 docs: dev
 	$(BIN)/python -m docs.make
+
+# The README's pictures of the console, by the tests that look at it.
+screenshots: lab-parts
+	SMIME_SYNC_SCREENSHOTS=1 SMIME_SYNC_REQUIRE_LAB=1 $(BIN)/pytest -q tests/console/test_screenshots.py
 
 lint: dev
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pytest
 
-from sync.console import SCRIPTS, page
+from sync.console import SCRIPTS, STYLES, page
 from sync.core.run import Kind, Phase
 from sync.errors import HINTS
 
@@ -101,10 +101,10 @@ def test_no_script_reads_text_as_html_or_code(name: str) -> None:
     assert not re.search(r'"style"|\.style\b|style:', SOURCES[name]), "the policy refuses it"
 
 
-def test_every_script_is_joined() -> None:
+def test_every_file_is_joined() -> None:
     """One that is forgotten would be missed by whoever opens the page."""
-    there = {each.name for each in (ROOM / "scripts").iterdir() if each.name.endswith(".js")}
-    assert there == set(SCRIPTS)
+    assert {each.name for each in (ROOM / "scripts").iterdir()} == set(SCRIPTS)
+    assert {each.name for each in (ROOM / "styles").iterdir()} == set(STYLES)
     assert SCRIPTS[-1] == "start.js"
 
 
@@ -112,7 +112,7 @@ def test_every_phase_of_a_run_has_its_words_and_its_step() -> None:
     """A phase that is added would leave whoever watches a run without a step."""
     words = SOURCES["wording.js"].partition("const PHASES = {")[2].partition("};")[0]
     assert set(re.findall(r"^ *(\w+):", words, re.MULTILINE)) == set(Phase)
-    steps = re.search(r"const STEPS = (.*);\n", SOURCES["runs.js"])
+    steps = re.search(r"const STEPS = (.*?);\n", SOURCES["runs.js"], re.DOTALL)
     assert steps is not None
     named = set(re.findall(r'"(\w+)"', steps[1])) | {Phase.DIRECTORY}
     assert named == {phase for phase in Phase if not phase.over}

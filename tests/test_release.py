@@ -48,7 +48,7 @@ class TestPackage:
         outside = {name for name in names if not name.startswith("sync/")}
         assert outside == {"LICENSE", "function_app.py", "host.json", "requirements.txt"}
         inside = [name for name in names if name.startswith("sync/") and not name.endswith(".py")]
-        assert {"sync/console/page.html", "sync/console/style.css"} <= set(inside)
+        assert {"sync/console/page.html", "sync/console/styles/palette.css"} <= set(inside)
         assert all(name.startswith("sync/console/") for name in inside), "the console's page alone is no Python"
 
     def test_what_nobody_added_to_version_control_stays_out(self, tmp_path: Path) -> None:

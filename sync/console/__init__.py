@@ -1,6 +1,6 @@
 """The console: one HTML document that asks the other routes, whole in itself and with nothing of anybody else's.
 
-`page.html` is the frame, `style.css` its looks, `scripts/` what it does, a file a subject. They are joined as they are:
+`page.html` is the frame, `styles/` its looks, `scripts/` what it does, a file a subject. They are joined as they are:
 no build step, no framework. What is inline runs only because its hash stands in the Content-Security-Policy, so that
 nothing else ever does, whatever a person's name or a certificate says.
 """
@@ -24,6 +24,7 @@ SCRIPTS = (
     "trouble.js",
     "confirming.js",
     "overview.js",
+    "chart.js",
     "certificates.js",
     "failures.js",
     "person.js",
@@ -32,6 +33,8 @@ SCRIPTS = (
     "start.js",
 )
 """In the order in which they are joined; they share one scope, and `start.js` begins."""
+STYLES = ("palette.css", "frame.css", "controls.css", "figures.css", "subjects.css", "screens.css")
+"""In the order in which they are joined: what comes later wins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class Page:
 @cache
 def page() -> Page:
     """Join the console's files. Raises FileNotFoundError where one was not packed."""
-    style = _read("style.css")
+    style = "\n".join(_read(f"styles/{name}") for name in STYLES)
     script = "\n".join(_read(f"scripts/{name}") for name in SCRIPTS)
     # A block of data, which no browser runs: what each error code asks for, in the product's own words.
     hints = json.dumps(HINTS, sort_keys=True).replace("<", "\\u003c")

@@ -15,7 +15,7 @@ from tests.lab import require
 from tests.lab.setup import chromium as setup
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 Scheme = Literal["light", "dark"]
 
@@ -47,12 +47,14 @@ def company(template: Company, tmp_path: Path) -> Company:
 
 @dataclass
 class Watched:
-    """What a page did that it should not; `asked` are the requests by method and path, `keys` the keys that came."""
+    """What a page did that it should not; `asked` are the requests by method and path, `keys` the keys that came,
+    `marks` the header by request that no page of another site can send."""
 
     origin: str
     problems: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     keys: set[str | None] = field(default_factory=set)
+    marks: dict[str, str | None] = field(default_factory=dict)
 
 
 Opened = Callable[..., tuple["Page", Watched]]
@@ -93,15 +95,16 @@ def opened(browser: Browser) -> Iterator[Opened]:
         page.on("console", lambda message: told(message.type, message.text))
         page.on("pageerror", lambda error: watch.problems.append(f"error: {error}"))
 
-        def asked(url: str, method: str, key: str | None) -> None:
-            if url.startswith("data:"):
+        def asked(request: Request) -> None:
+            if request.url.startswith("data:"):
                 return
-            if not url.startswith(f"{watch.origin}/"):
-                watch.problems.append(f"asks {url}")
-            watch.asked.append(f"{method} {urlsplit(url).path}")
-            watch.keys.add(key)
+            if not request.url.startswith(f"{watch.origin}/"):
+                watch.problems.append(f"asks {request.url}")
+            watch.asked.append(f"{request.method} {urlsplit(request.url).path}")
+            watch.keys.add(request.headers.get("x-functions-key"))
+            watch.marks[watch.asked[-1]] = request.headers.get("x-requested-with")
 
-        page.on("request", lambda each: asked(each.url, each.method, each.headers.get("x-functions-key")))
+        page.on("request", asked)
         page.add_init_script(
             "addEventListener('securitypolicyviolation', (event) => "
             "console.error('policy', event.violatedDirective, event.blockedURI))"

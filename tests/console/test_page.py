@@ -12,6 +12,8 @@ import pytest
 from sync.core.person import Values
 from sync.core.record import Failure
 from sync.core.run import Phase
+from sync.errors import HINTS, ErrorCode, PermanentError
+from sync.http_api import refusal
 from sync.own_certificate import Expiry
 from tests.console.company import HOMELESS, NAMES, Company
 from tests.console.conftest import Opened
@@ -64,6 +66,9 @@ def test_the_key_leaves_the_address(template: Company, opened: Opened) -> None:
 
         assert page.url == address
         assert watched.keys == {None, "a key of its own"}
+        assert watched.marks == {"GET /api/console": None} | {
+            f"GET /api/{name}": "smime-sync" for name in ("status", "runs", "guard")
+        }
 
 
 def test_a_wrong_key_is_told_with_a_way_to_enter_another(template: Company, opened: Opened) -> None:
@@ -86,6 +91,28 @@ def test_a_wrong_key_is_told_with_a_way_to_enter_another(template: Company, open
         assert page.locator("#looked").inner_text().startswith("Looked at")
 
 
+def test_whoever_has_to_sign_in_again_is_told(template: Company, opened: Opened) -> None:
+    """App Service authentication leads a request to its own page, which no script can follow."""
+    with template.serving() as address:
+        page, _ = opened(address, errors=True)
+        page.locator("#guard .guard").wait_for()
+        page.route("**/api/status", lambda route: route.fulfill(status=302, headers={"location": "/sign-in"}))
+        page.click("#look")
+        page.get_by_role("alert").get_by_text("Your sign-in has ended.").wait_for()
+
+
+def test_whoever_lacks_the_role_is_told(template: Company, opened: Opened) -> None:
+    """In the app's own words, where it was asked."""
+    refused = refusal(PermanentError(ErrorCode.REQUEST_FORBIDDEN, "the role SmimeSync.Operate is missing"))
+    with template.serving() as address:
+        page, _ = opened(address, errors=True)
+        page.locator("#guard .guard").wait_for()
+        page.route("**/api/open-guard", lambda route: route.fulfill(status=refused.status, body=refused.body))
+        page.get_by_role("button", name="Open for an hour …").click()
+        page.get_by_role("dialog").get_by_text("The role SmimeSync.Operate is missing").wait_for()
+        assert page.get_by_role("dialog").get_by_text(HINTS[ErrorCode.REQUEST_FORBIDDEN]).count() == 1
+
+
 def test_an_app_that_is_gone_is_told_and_found_again(template: Company, opened: Opened) -> None:
     """What was seen stays, with when; a try that succeeds clears the error."""
     with template.serving() as address:
@@ -103,7 +130,7 @@ def test_an_app_that_is_gone_is_told_and_found_again(template: Company, opened: 
 
 def test_one_person_is_explained(template: Company, opened: Opened) -> None:
     """The answer, each value with its findings in words, what Exchange holds, what comes next; as the route says."""
-    told = template.product.explainer.explain("mike@corp.example").to_json()
+    told: Any = template.product.explainer.explain("mike@corp.example").to_json()
     with template.serving() as address:
         page, _ = opened(address)
         page.fill("#who", " mike@corp.example ")
@@ -111,13 +138,16 @@ def test_one_person_is_explained(template: Company, opened: Opened) -> None:
         page.locator(".answer").wait_for()
 
         panel = page.inner_text("#person")
-        assert str(told["answer"]) in panel
+        assert told["answer"] in panel
         assert page.evaluate("document.activeElement.id") == "person-title"
         assert page.locator(".value.ok").count() == 1
         refused = page.locator(".value.refused").inner_text()
         for words in ("expired", "The certificate's validity has ended.", "Renew the certificate", "shadowing"):
             assert words in refused
         assert "published by us" in panel
+        clients = page.get_by_role("region", name="What clients take").locator("tbody tr").all_inner_texts()
+        assert [row.split("\t")[0] for row in clients] == [each["name"] for each in told["clients"]]
+        assert all(told["outlook"]["takes"][0][:16] in row for row in clients)
         assert "offline address book" in panel
         assert page.url.endswith("#explain=mike%40corp.example")
 

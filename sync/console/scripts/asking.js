@@ -28,7 +28,12 @@ async function ask(name, { query = {}, body } = {}) {
   const key = sessionStorage.getItem(KEPT);
   if (key) headers["x-functions-key"] = key;
   if (body) headers["content-type"] = "application/json";
-  const options = { headers, cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(body ? 240_000 : 60_000) };
+  const options = {
+    headers,
+    cache: "no-store",
+    redirect: "manual",
+    signal: AbortSignal.timeout(body ? 240_000 : 60_000),
+  };
   if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
   let answer;
   let text;
@@ -57,7 +62,11 @@ const SIGNED_OUT = {
 
 function unanswered(error) {
   if (error.name === "TimeoutError") {
-    return new Trouble({ code: "no-answer", message: "The app did not answer in time.", hint: "Try again in a moment." });
+    return new Trouble({
+      code: "no-answer",
+      message: "The app did not answer in time.",
+      hint: "Try again in a moment.",
+    });
   }
   return new Trouble({
     code: "unreachable",

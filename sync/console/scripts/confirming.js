@@ -1,7 +1,7 @@
 // What would be done is shown first, from the app's own dry run; only then can it be confirmed.
 
-// `dry` and `act` ask the app; `plan` shows what the dry run answered and whether anything is to be done, `done` says what
-// was done. Gives whether it was: also when the dialog was closed before the app had answered.
+// `dry` and `act` ask the app; `plan` shows what the dry run answered and whether anything is to be done, `done` says
+// what was done. Gives whether it was: also when the dialog was closed before the app had answered.
 async function confirmed({ title, button, dry, plan, act, done }) {
   // One of its own: the last one may not be gone yet when somebody is quick.
   const dialog = el("dialog", { "aria-label": title });
@@ -11,17 +11,13 @@ async function confirmed({ title, button, dry, plan, act, done }) {
   const cancel = (name) => el("button", { type: "button", click: close, autofocus: true }, name);
 
   function frame(content, actions) {
-    dialog.replaceChildren(
-      el("h2", {}, title),
-      el("div", { class: "content" }, content),
-      el("div", { class: "row actions" }, actions),
-    );
+    dialog.replaceChildren(el("h2", title), el("div.content", content), el("div.row.actions", actions));
     dialog.querySelector("[autofocus]").focus();
   }
 
   // Waits for the app, and shows its trouble with a way to try again.
   async function waited(asking, again, use) {
-    frame(el("p", { class: "empty" }, "One moment …"), cancel("Close"));
+    frame(el("p.empty", "One moment …"), cancel("Close"));
     try {
       use(await asking());
     } catch (trouble) {
@@ -35,7 +31,10 @@ async function confirmed({ title, button, dry, plan, act, done }) {
     waited(dry, begin, (answer) => {
       if (!shown) return;
       const { content, possible } = plan(answer);
-      frame(content, [cancel(possible ? "Cancel" : "Close"), possible && el("button", { type: "button", class: "primary", click: go }, button)]);
+      frame(content, [
+        cancel(possible ? "Cancel" : "Close"),
+        possible && el("button", { type: "button", class: "primary", click: go }, button),
+      ]);
     });
   let going = null;
   const go = () => {

@@ -2,21 +2,29 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-function el(tag, attributes = {}, ...children) {
-  return dressed(document.createElement(tag), attributes, children);
+// `el("p.hint", { id: "x" }, "text", [el("b", "more")])`: attributes may be left out, an attribute that is a function
+// listens to the event of its name, and children that are null or false are none.
+function el(name, ...parts) {
+  const [tag, ...classes] = name.split(".");
+  return dressed(document.createElement(tag), classes, parts);
 }
 
-function drawn(tag, attributes = {}, ...children) {
-  return dressed(document.createElementNS(SVG, tag), attributes, children);
+// The same for pictures.
+function drawn(name, ...parts) {
+  const [tag, ...classes] = name.split(".");
+  return dressed(document.createElementNS(SVG, tag), classes, parts);
 }
 
-function dressed(element, attributes, children) {
+function dressed(element, classes, parts) {
+  const described = parts.length > 0 && Object.getPrototypeOf(parts[0] ?? "") === Object.prototype;
+  const [attributes, children] = described ? [parts[0], parts.slice(1)] : [{}, parts];
+  element.classList.add(...classes);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (typeof value === "function") element.addEventListener(name, value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => (child ?? false) !== false));
   return element;
 }
 
@@ -52,26 +60,37 @@ function say(text, { unseen = false } = {}) {
 // A table; `label` names it to those who cannot see where it stands. It scrolls within itself, by keyboard too.
 function table(label, heads, rows) {
   const head = heads.map((each) => (typeof each === "string" ? { name: each } : each));
-  const cell = (content, column) =>
-    column === 0
-      ? el("th", { scope: "row" }, content)
-      : el("td", { class: head[column].number ? "number" : head[column].wide ? "wide" : null }, content);
+  const looks = (column) => (column.number ? "number" : column.wide ? "wide" : null);
+  const cell = (content, place) =>
+    place ? el("td", { class: looks(head[place]) }, content) : el("th", { scope: "row" }, content);
   return el(
-    "div",
-    { class: "scrolled", role: "region", "aria-label": label, tabindex: "0", "data-key": `table ${label}` },
+    "div.scrolled",
+    { role: "region", "aria-label": label, tabindex: "0", "data-key": `table ${label}` },
     el(
       "table",
-      {},
-      el("thead", {}, el("tr", {}, head.map((each) => el("th", { scope: "col", class: each.number ? "number" : null }, each.name)))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))),
+      el(
+        "thead",
+        el(
+          "tr",
+          head.map((each) => el("th", { scope: "col", class: looks(each) }, each.name)),
+        ),
+      ),
+      el(
+        "tbody",
+        rows.map((row) => el("tr", row.map(cell))),
+      ),
     ),
   );
 }
 
-const facts = (pairs) => el("dl", { class: "facts" }, pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+const facts = (pairs) =>
+  el(
+    "dl.facts",
+    pairs.map(([name, value]) => el("div", el("dt", name), el("dd", value))),
+  );
 
 // Text with `commands` in it.
-const marked = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
+const marked = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", part) : part));
 
 // A share as a bar, which is no more than a picture: the numbers stand beside it.
 function bar(part, whole, kind = "") {
@@ -79,7 +98,7 @@ function bar(part, whole, kind = "") {
   return drawn(
     "svg",
     { class: `share ${kind}`, "aria-hidden": "true", width: "100%", height: "8" },
-    drawn("rect", { class: "whole", width: "100%", height: "8", rx: "2" }),
-    drawn("rect", { class: "part", width, height: "8", rx: "2" }),
+    drawn("rect.whole", { width: "100%", height: "8", rx: "2" }),
+    drawn("rect.part", { width, height: "8", rx: "2" }),
   );
 }

@@ -10,19 +10,26 @@ const SIGNS = {
 // Told by shape and by word, never by colour alone.
 function sign(health) {
   const [shape, mark] = SIGNS[health] ?? SIGNS.warning;
-  return drawn("svg", { class: `sign ${health}`, viewBox: "0 0 16 16", "aria-hidden": "true" }, drawn("path", { class: "shape", d: shape }), drawn("path", { class: "stroke", d: mark }));
+  return drawn(
+    "svg",
+    { class: `sign ${health}`, viewBox: "0 0 16 16", "aria-hidden": "true" },
+    drawn("path.shape", { d: shape }),
+    drawn("path.stroke", { d: mark }),
+  );
 }
 
 function stateOf(status) {
-  const concerns = status.concerns.map((each) => el("li", {}, sign(each.health), el("span", { class: "unseen" }, `${each.health}: `), el("span", {}, marked(sentence(each.text)))));
+  const concerns = status.concerns.map((each) =>
+    el("li", sign(each.health), el("span.unseen", `${each.health}: `), el("span", marked(sentence(each.text)))),
+  );
   return [
     el(
       "div",
       { class: `panel state ${status.health}` },
-      el("p", { class: "word" }, sign(status.health), HEALTH[status.health] ?? status.health),
-      concerns.length ? el("ul", { class: "concerns" }, concerns) : el("p", { class: "hint" }, "Nothing asks for your attention."),
+      el("p.word", sign(status.health), HEALTH[status.health] ?? status.health),
+      concerns.length ? el("ul.concerns", concerns) : el("p.hint", "Nothing asks for your attention."),
     ),
-    el("dl", { class: "tiles" }, tilesOf(status)),
+    el("dl.tiles", tilesOf(status)),
   ];
 }
 
@@ -31,28 +38,70 @@ function tilesOf(status) {
   const ahead = writesBookedUntil ? between(status.at, writesBookedUntil) : 0;
   const failures = total(failed);
   return [
-    tile("Coverage", summary ? percent(summary.covered, summary.people) : "–", summary ? `${number(summary.covered)} of ${counted(summary.people, "person", "people")}` : "not counted yet"),
-    tile("Change to write", latency ? span(latency.p50) : "–", latency ? [`p99 ${span(latency.p99)}, ${counted(latency.writes, "write")}`, between(latency.since, status.at) < 82_800 ? [" since ", time(latency.since, CLOCK)] : " in a day"] : "no change written in a day"),
-    canary && tile("Canary", canary.lastSeconds === null ? "–" : span(canary.lastSeconds), canaryOf(canary, status.at)),
-    tile("Change queue", number(queue.messages), queue.oldest ? `oldest waits ${span(Math.max(0, between(queue.oldest, status.at)))}` : "nothing waits"),
-    tile("Failed", failures >= 1000 ? "1,000+" : number(failures), failures ? `for ${counted(Object.keys(failed).length, "reason")}` : "nothing waits for you"),
-    tile("Throttling", ahead > 0 ? span(ahead) : "None", ahead > 0 ? "until the next free turn to write" : "every write has its turn at once"),
-    tile("Reconciliation", run ? (PHASES[run.phase] ?? run.phase) : "–", run ? [KINDS[run.kind] ?? run.kind, ", ", ago(run.ended ?? run.began, status.at)] : "none yet"),
+    tile(
+      "Coverage",
+      summary ? percent(summary.covered, summary.people) : "–",
+      summary ? `${number(summary.covered)} of ${counted(summary.people, "person", "people")}` : "not counted yet",
+    ),
+    tile(
+      "Change to write",
+      latency ? span(latency.p50) : "–",
+      latency
+        ? [
+            `p99 ${span(latency.p99)}, ${counted(latency.writes, "write")}`,
+            between(latency.since, status.at) < 82_800 ? [" since ", time(latency.since, CLOCK)] : " in a day",
+          ]
+        : "no change written in a day",
+    ),
+    canary && tile("Canary", canary.lastWritten ? span(canary.lastSeconds) : "–", canaryOf(canary, status.at)),
+    tile(
+      "Change queue",
+      number(queue.messages),
+      queue.oldest ? `oldest waits ${span(Math.max(0, between(queue.oldest, status.at)))}` : "nothing waits",
+    ),
+    tile(
+      "Failed",
+      failures >= 1000 ? "1,000+" : number(failures),
+      failures ? `for ${counted(Object.keys(failed).length, "reason")}` : "nothing waits for you",
+    ),
+    tile(
+      "Throttling",
+      ahead > 0 ? span(ahead) : "None",
+      ahead > 0 ? "until the next free turn to write" : "every write has its turn at once",
+    ),
+    tile(
+      "Reconciliation",
+      run ? (PHASES[run.phase] ?? run.phase) : "–",
+      run ? [KINDS[run.kind] ?? run.kind, ", ", ago(run.ended ?? run.began, status.at)] : "none yet",
+    ),
   ];
 }
 
 function canaryOf({ lastWritten, withinLimit, limitSeconds }, now) {
   if (!lastWritten) return "never written yet";
-  return `${ago(lastWritten, now)}${withinLimit === null ? "" : `; ${percent(withinLimit, 1)} of a day within ${span(limitSeconds)}`}`;
+  const told = ago(lastWritten, now);
+  return withinLimit === null ? told : `${told}; ${percent(withinLimit, 1)} of a day within ${span(limitSeconds)}`;
 }
 
-const tile = (label, value, detail) => el("div", { class: "panel tile" }, el("dt", {}, label), el("dd", { class: "amount" }, value), el("dd", { class: "detail" }, detail));
+const tile = (label, value, detail) =>
+  el("div.panel.tile", el("dt", label), el("dd.amount", value), el("dd.detail", detail));
 
 // The certificates by which the app itself signs in.
 function ownOf({ certificates, at: now }) {
   const own = Object.entries(certificates ?? {});
   if (!own.length) return null;
-  return [el("h3", {}, "Certificates of the app itself"), table("Certificates of the app itself", ["Certificate", "Valid until", "Which is"], own.map(([name, until]) => [name, time(until), between(now, until) > 0 ? `in ${span(between(now, until))}` : "over"]))];
+  return [
+    el("h3", "Certificates of the app itself"),
+    table(
+      "Certificates of the app itself",
+      ["Certificate", "Valid until", "Which is"],
+      own.map(([name, until]) => [
+        name,
+        time(until),
+        between(now, until) > 0 ? `in ${span(between(now, until))}` : "over",
+      ]),
+    ),
+  ];
 }
 
 function agentsOf(status) {
@@ -61,10 +110,14 @@ function agentsOf(status) {
 
 function heardOf(status) {
   const agents = Object.entries(status.agents);
-  if (!agents.length) return el("p", { class: "empty" }, "No agent has been heard of. It says every minute that it is alive, once it may write to the work container.");
+  if (!agents.length)
+    return el(
+      "p.empty",
+      "No agent has been heard of. It says every minute that it is alive, once it may write to the work container.",
+    );
   const rows = agents.map(([source, beat]) => [
-    decodeURIComponent(beat.source ?? source),
-    [el("span", {}, ago(beat.at, status.at)), " · ", time(beat.at)],
+    beat.source ?? source,
+    [el("span", ago(beat.at, status.at)), " · ", time(beat.at)],
     beat.lastRound ? ago(beat.lastRound, status.at) : "–",
     number(beat.people),
     number(beat.holding),
@@ -72,6 +125,15 @@ function heardOf(status) {
     beat.importing ? "full import" : beat.held ? `${number(beat.held)} held back` : "changes",
     beat.version ?? "–",
   ]);
-  const heads = ["Agent", "Heard", "Last round", { name: "People", number: true }, { name: "With certificates", number: true }, { name: "Waiting", number: true }, "At work on", "Release"];
+  const heads = [
+    "Agent",
+    "Heard",
+    "Last round",
+    { name: "People", number: true },
+    { name: "With certificates", number: true },
+    { name: "Waiting", number: true },
+    "At work on",
+    "Release",
+  ];
   return table("Each agent, and when it was heard", heads, rows);
 }

@@ -43,7 +43,9 @@ async function look() {
     await lookAtRuns();
   } catch (trouble) {
     show(at("trouble"), trouble, look);
-    at("looked").replaceChildren(...(status ? ["The last look failed; shown is what was seen at ", time(status.at, CLOCK)] : ["Not looked yet"]));
+    at("looked").replaceChildren(
+      ...(status ? ["The last look failed; shown is what was seen at ", time(status.at, CLOCK)] : ["Not looked yet"]),
+    );
   } finally {
     document.body.removeAttribute("aria-busy");
     clearTimeout(timer); // of another look, which began meanwhile

@@ -5,27 +5,29 @@ let docs = "";
 
 // A code, as a link to its page where the app says where its documents are.
 function linked(code, page) {
-  if (!/^https?:\/\//.test(docs)) return el("code", {}, code);
+  if (!/^https?:\/\//.test(docs)) return el("code", code);
   const href = `${docs.replace(/\/+$/, "")}/${page}#${encodeURIComponent(code)}`;
-  return el("a", { href, rel: "noopener noreferrer", target: "_blank" }, el("code", {}, code));
+  return el("a", { href, rel: "noopener noreferrer", target: "_blank" }, el("code", code));
 }
 
-const reason = (code) => (code in HINTS ? linked(code, "errors.md") : el("code", {}, code)); // the page's own have none
+const reason = (code) => (code in HINTS ? linked(code, "errors.md") : el("code", code)); // the page's own have none
 
 // Shows it in its place; a key that is missing or wrong concerns the whole page, and is asked for once.
 function show(place, trouble, again) {
   if (!(trouble instanceof Trouble)) throw trouble;
   const keyless = trouble.status === 401 && trouble.code !== SIGNED_OUT.code;
   const where = keyless ? at("trouble") : place;
-  fill(where, [trouble.status, trouble.code, trouble.message], () => troubled(trouble, keyless ? refresh : again, keyless));
+  fill(where, [trouble.status, trouble.code, trouble.message], () =>
+    troubled(trouble, keyless ? refresh : again, keyless),
+  );
 }
 
 function troubled(trouble, again, keyless) {
   return el(
-    "div",
-    { class: "trouble", role: "alert" },
-    el("p", {}, el("strong", {}, marked(sentence(trouble.message))), " ", reason(trouble.code)),
-    trouble.hint && el("p", { class: "hint" }, marked(trouble.hint)),
+    "div.trouble",
+    { role: "alert" },
+    el("p", el("strong", marked(sentence(trouble.message))), " ", reason(trouble.code)),
+    trouble.hint && el("p.hint", marked(trouble.hint)),
     keyless ? keyForm(again) : el("button", { type: "button", "data-key": "again", click: again }, "Try again"),
   );
 }
@@ -39,7 +41,21 @@ function keyForm(again) {
     again();
   };
   return [
-    el("form", { class: "row", submit: use }, el("label", { for: "key" }, "Function key"), field, el("button", { class: "primary" }, "Use this key")),
-    el("p", { class: "hint" }, "Where you sign in with your own account instead: ", el("button", { type: "button", class: "link", "data-key": "sign-in", click: () => location.reload() }, "sign in again")),
+    el(
+      "form.row",
+      { submit: use },
+      el("label", { for: "key" }, "Function key"),
+      field,
+      el("button.primary", "Use this key"),
+    ),
+    el(
+      "p.hint",
+      "Where you sign in with your own account instead: ",
+      el(
+        "button",
+        { type: "button", class: "link", "data-key": "sign-in", click: () => location.reload() },
+        "sign in again",
+      ),
+    ),
   ];
 }

@@ -28,7 +28,8 @@ const between = (from, until) => (new Date(until) - new Date(from)) / 1000;
 const ago = (moment, now) => `${span(Math.max(0, between(moment, now)))} ago`;
 const number = (count) => NUMBER.format(count ?? 0);
 const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
-const total = (counts) => Object.values(counts).reduce((sum, each) => sum + each, 0);
+const sum = (counts) => counts.reduce((added, each) => added + each, 0);
+const total = (counts) => sum(Object.values(counts));
 const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const short = (mark) => el("code", { title: mark }, mark.slice(0, 16));
@@ -50,6 +51,12 @@ const OWNERS = {
   cloud: "This tenant alone: it is written here",
   "cloud-managed": "Synchronised, but managed in the cloud: it is written here and verified",
   "on-premises": "Entra Connect: it is left alone, and carries over what Active Directory holds",
+};
+
+const SURENESS = {
+  "only-one": "there is nothing else to take",
+  documented: "documented: userSMIMECertificate first",
+  unknown: "which of them is not documented",
 };
 
 const KINDS = { full: "Everybody", scope: "Chosen people", due: "Whom time has changed" };

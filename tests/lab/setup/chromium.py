@@ -9,7 +9,8 @@ from typing import Final
 from tests.lab.setup import samba
 
 PART: Final = "chromium"
-PACKAGES: Final = ("chromium", "fonts-dejavu-core")
+# Inter is for the pictures: they shall look alike wherever they are made.
+PACKAGES: Final = ("chromium", "fonts-inter")
 
 
 def executable() -> str | None:
