@@ -373,6 +373,29 @@ def test_the_apps_own_certificates_are_shown(company: Company, opened: Opened) -
         assert "in 20 days" in page.inner_text("#agents")
 
 
+def test_what_not_every_company_has_is_shown_where_it_is(template: Company, opened: Opened) -> None:
+    """A canary, a tenant that throttled, a cursor that lies behind, a last full run before the one of today."""
+    known: Any = template.product.overseer.look().to_json()
+    source = next(iter(known["agents"]))
+    moment = (template.now - timedelta(minutes=7)).isoformat()
+    known |= {
+        "canary": {"lastWritten": moment, "lastSeconds": 3.25, "limitSeconds": 60, "withinLimit": 0.975},
+        "throttledLast": moment,
+        "cursors": {source: {"lagSeconds": 540.0, "waiting": 0}},
+        "reconciled": {"id": "another", "began": moment, "ended": moment},
+    }
+    with template.serving() as address:
+        page, _ = opened(address)
+        page.route("**/api/status", lambda route: route.fulfill(json=known))
+        page.click("#look")
+        page.locator(".tile").get_by_text("Canary").wait_for()
+        tiles = page.inner_text(".tiles")
+        assert re.search(r"Canary\s+3\.3 s\s+7 min ago; 97\.5 % of a day within 60 s", tiles)
+        assert re.search(r"Throttling\s+None\s+by the tenant last 7 min ago", tiles)
+        assert re.search(r"Guarded\s+Everybody, \d+ min ago; all of it 7 min ago", tiles)
+        assert page.get_by_role("row").filter(has_text=known["agents"][source]["source"]).get_by_text("9 min").count()
+
+
 def test_times_are_the_viewers_and_utc_beside(template: Company, opened: Opened) -> None:
     """In Rome it is two hours later in summer."""
     with template.serving() as address:

@@ -34,8 +34,7 @@ function stateOf(status) {
 }
 
 function tilesOf(status) {
-  const { summary, latency, canary, queue, failed, run, writesBookedUntil } = status;
-  const ahead = writesBookedUntil ? between(status.at, writesBookedUntil) : 0;
+  const { summary, latency, canary, queue, failed } = status;
   const failures = total(failed);
   return [
     tile(
@@ -64,17 +63,28 @@ function tilesOf(status) {
       failures >= 1000 ? "1,000+" : number(failures),
       failures ? `for ${counted(Object.keys(failed).length, "reason")}` : "nothing waits for you",
     ),
-    tile(
-      "Throttling",
-      ahead > 0 ? span(ahead) : "None",
-      ahead > 0 ? "until the next free turn to write" : "every write has its turn at once",
-    ),
-    tile(
-      "Reconciliation",
-      run ? (PHASES[run.phase] ?? run.phase) : "–",
-      run ? [KINDS[run.kind] ?? run.kind, ", ", ago(run.ended ?? run.began, status.at)] : "none yet",
-    ),
+    throttlingOf(status),
+    reconciliationOf(status),
   ];
+}
+
+// Our own pace comes first: while turns are booked ahead, that is what a write waits for.
+function throttlingOf({ writesBookedUntil, throttledLast, at: now }) {
+  const ahead = writesBookedUntil ? between(now, writesBookedUntil) : 0;
+  if (ahead > 0) return tile("Throttling", span(ahead), "until the next free turn to write");
+  return tile(
+    "Throttling",
+    "None",
+    throttledLast ? `by the tenant last ${ago(throttledLast, now)}` : "a write has its turn at once",
+  );
+}
+
+function reconciliationOf({ run, reconciled, at: now }) {
+  if (!run) return tile("Reconciliation", "–", "none yet");
+  const told = `${KINDS[run.kind] ?? run.kind}, ${ago(run.ended ?? run.began, now)}`;
+  const whole =
+    reconciled && reconciled.id !== run.id && `; all of it ${ago(reconciled.ended ?? reconciled.began, now)}`;
+  return tile("Reconciliation", PHASES[run.phase] ?? run.phase, [told, whole]);
 }
 
 function canaryOf({ lastWritten, withinLimit, limitSeconds }, now) {
@@ -108,6 +118,12 @@ function agentsOf(status) {
   return [heardOf(status), ownOf(status)];
 }
 
+// How far what the agent has read to its end lies behind its last word.
+function behind(cursor) {
+  if (!cursor) return "–";
+  return cursor.lagSeconds === null ? "nothing read to its end yet" : span(cursor.lagSeconds);
+}
+
 function heardOf(status) {
   const agents = Object.entries(status.agents);
   if (!agents.length)
@@ -119,6 +135,7 @@ function heardOf(status) {
     beat.source ?? source,
     [el("span", ago(beat.at, status.at)), " · ", time(beat.at)],
     beat.lastRound ? ago(beat.lastRound, status.at) : "–",
+    behind(status.cursors?.[source]),
     number(beat.people),
     number(beat.holding),
     number(beat.waiting),
@@ -129,6 +146,7 @@ function heardOf(status) {
     "Agent",
     "Heard",
     "Last round",
+    "Behind",
     { name: "People", number: true },
     { name: "With certificates", number: true },
     { name: "Waiting", number: true },

@@ -181,7 +181,7 @@ function clientsOf({ clients }) {
     each.takes.length ? each.takes.map((mark, index) => [index > 0 && " or ", short(mark)]) : "nothing",
     each.takes.length ? (SURENESS[each.sure] ?? each.sure) : "–",
     each.looks,
-    each.needs || "–",
+    each.needs ? marked(each.needs) : "–",
     each.source,
   ]);
   const wide = (name) => ({ name, wide: true });

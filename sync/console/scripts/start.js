@@ -22,7 +22,7 @@ function showStatus() {
   fill(at("trouble"), null, () => []);
   fill(at("state"), status, () => stateOf(status));
   fill(at("coverage"), status.summary, () => coverageOf(status));
-  fill(at("agents"), [status.agents, status.certificates, status.at], () => agentsOf(status));
+  fill(at("agents"), [status.agents, status.cursors, status.certificates, status.at], () => agentsOf(status));
   showExpiry();
   showFailures();
   const failures = total(status.failed);
