@@ -1,7 +1,8 @@
 """Cmdlets and parameters of infra/exchange, held against what Microsoft's references name.
 
 No PowerShell can be had here, so a misspelt parameter would be found by an administrator in the middle of a grant. The
-entries are from the pages of the cmdlets, those parameters of each that could be meant:
+entries are those parameters of each cmdlet that could be meant, as its page names them. Five were compared with the
+page, the others are from knowledge of them: look up what is missing here before you add it.
 learn.microsoft.com/powershell/module/exchangepowershell/ for Exchange, .../microsoft.graph.applications/ and
 .../microsoft.graph.authentication/ for Microsoft Graph.
 """

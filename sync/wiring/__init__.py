@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from sync.wiring.agent_side import active_directory, agent, agent_lease, agent_state, examine, resend_requests, signing
-from sync.wiring.cloud_side import App, Embedded, cloud, cloud_from, embedded, opener
+from sync.wiring.app import App
+from sync.wiring.cloud_side import cloud, cloud_from, opener
+from sync.wiring.embedded_side import Embedded, embedded
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources, trust_store
 from sync.wiring.machine import (
     cores,

@@ -14,7 +14,8 @@ from pathlib import Path
 from sync import settings, triggers
 from sync.errors import ErrorCode, PermanentError, SyncError
 from sync.ports import Message, MessageSource
-from sync.wiring.cloud_side import App, Embedded
+from sync.wiring.app import App
+from sync.wiring.embedded_side import Embedded
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import storage_queue
 
