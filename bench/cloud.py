@@ -63,8 +63,10 @@ def measure() -> Section:
     """Events first, then starts; without Azurite what needs none."""
     note = (
         "Sent, delivered, processed and deleted, one after another where no threads are named. Processor is this "
-        "process's own time: the goal is 5 ms for an event without the tenant's answer, which takes no time here. A "
-        "cold start is a new process, its goal 1 s until function_app is imported; afterwards clients are built once."
+        "process's own time: the goal is 5 ms for an event without the tenant's answer, which takes no time here. "
+        "Below the Functions host the floor's three requests are the host's; an event makes three more, to tables, "
+        "and one that writes eight. A cold start is a new process, its goal 1 s until function_app is imported; "
+        "afterwards clients are built once."
     )
     rows = [*embedded()]
     if absent := azurite_setup.missing():
