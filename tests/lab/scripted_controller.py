@@ -46,13 +46,15 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """Entries, then a result with its controls. `ends` False leaves the search open, as a notification's is."""
+    """Entries, then a result with its controls. `ends` False leaves the search open, as a notification's is; `garbage`
+    follows."""
 
     entries: Sequence[Attributes] = ()
     code: int = 0
     message: str = ""
     controls: Mapping[str, bytes] = field(default_factory=dict)
     ends: bool = True
+    garbage: bytes = b""
 
 
 Script = Callable[[Search], Reply | None]
@@ -164,7 +166,7 @@ class ScriptedController:
             reply = replace(reply, entries=[{**reply.entries[0], "highestCommittedUSN": [b"%d" % self.usn]}])
         if reply is None:
             return None
-        return b"".join(written(number, reply))
+        return b"".join(written(number, reply)) + reply.garbage
 
 
 def written(number: bytes, reply: Reply) -> list[bytes]:

@@ -26,8 +26,6 @@ FOREIGN: Final = (LDAPException, PyAsn1Error, OSError, ValueError, IndexError)
 
 _RECORD: Final = 16 * 1024
 """Bytes read at once: as much as one TLS record holds (RFC 8446, 5.1)."""
-_LARGEST: Final = 256 << 20
-"""A message that says it is longer is none of ours: attributes hold far less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,17 +172,11 @@ class Connection:
         if not piece:
             raise ConnectionError("the controller closed the connection")
         self._unread += piece
-        at = 0
-        while (end := messages.size(self._unread, at)) is not None and end <= len(self._unread):
-            message = messages.read(bytes(self._unread[at:end]))
-            at = end
+        for message in messages.taken(self._unread):
             if message.number == 0:
                 raise ConnectionError("the controller said goodbye")
             if message.number in self._open:
                 self._open[message.number][1].append(message)
-        if end is not None and end - at > _LARGEST:
-            raise ValueError(f"a message of {end - at} bytes")
-        del self._unread[:at]
 
     def _broke(self, error: Exception) -> NoReturn:
         self.close()

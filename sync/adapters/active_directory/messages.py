@@ -37,6 +37,8 @@ _SUBTREE, _BASE_OBJECT = 2, 0
 _FALSE: Final = b"\x01\x01\x00"
 _WHOLE: Final = b"\x0a\x01\x00" + b"\x02\x01\x00" * 2 + _FALSE
 """Aliases never followed, no limit of size or time but the controller's own, values too."""
+_LARGEST: Final = 256 << 20
+"""A message that says it is longer is none of ours: attributes hold far less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,19 @@ def size(buffer: bytes | bytearray, at: int) -> int | None:
         return at + 2 + length
     start = at + 2 + (length & 0x7F)
     return start + int.from_bytes(buffer[at + 2 : start], "big") if len(buffer) >= start else None
+
+
+def taken(buffer: bytearray) -> list[Message]:
+    """Take the whole messages out of a buffer that it begins with. Raises ValueError or IndexError for what is none, or
+    says that it is longer than any of ours."""
+    found, at = [], 0
+    while (end := size(buffer, at)) is not None and end <= len(buffer):
+        found.append(read(bytes(buffer[at:end])))
+        at = end
+    if end is not None and end - at > _LARGEST:
+        raise ValueError(f"a message of {end - at} bytes")
+    del buffer[:at]
+    return found
 
 
 def read(message: bytes) -> Message:

@@ -13,7 +13,7 @@ from typing import Final
 
 from sync.adapters.active_directory import controls
 from sync.adapters.active_directory.connection import Connection, described
-from sync.adapters.active_directory.messages import DONE, ENTRY, Message, read, result, size
+from sync.adapters.active_directory.messages import DONE, ENTRY, Message, result, taken
 from sync.adapters.active_directory.reader import ANYTHING
 from sync.errors import ErrorCode, TemporaryError
 
@@ -72,20 +72,19 @@ class Notification:
             while piece := self._socket.recv(65536):
                 self._unread += piece
         except (ssl.SSLWantReadError, BlockingIOError):
-            changes = [self._is_change(message) for message in self._messages()]
-            return any(changes)
-        except (OSError, ValueError, IndexError) as error:
+            return self._told()
+        except OSError as error:
             raise ConnectionError(str(error)) from error
         raise ConnectionError(f"{self._connection.host} closed the notification connection")
 
-    def _messages(self) -> list[Message]:
-        """Take the complete LDAP messages from what was read."""
-        found, at = [], 0
-        while (end := size(self._unread, at)) is not None and end <= len(self._unread):
-            found.append(read(bytes(self._unread[at:end])))
-            at = end
-        del self._unread[:at]
-        return found
+    def _told(self) -> bool:
+        """Take what was read whole, and look whether a change was among it."""
+        try:
+            messages = taken(self._unread)
+            changes = [self._is_change(message) for message in messages]
+        except (ValueError, IndexError) as error:
+            raise ConnectionError(f"{self._connection.host} notifies in words that are none: {error}") from error
+        return any(changes)
 
     def _is_change(self, message: Message) -> bool:
         if message.kind == DONE:

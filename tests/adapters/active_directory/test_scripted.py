@@ -334,6 +334,23 @@ def test_a_broken_notification_wakes_and_is_registered_again(tmp_path: Path) -> 
         assert len(registered) == 2
 
 
+@pytest.mark.parametrize("garbage", [b"HTTP/1.1 400", bytes.fromhex("3003 020501"), bytes.fromhex("3084 ffffffff")])
+def test_a_notification_that_nobody_can_read_is_a_broken_one(tmp_path: Path, garbage: bytes) -> None:
+    """It ends no service: not a message, one that is longer than it says, and one that is longer than any."""
+    registered: list[Search] = []
+
+    def script(search: Search) -> Reply | None:
+        registered.append(search)
+        return Reply(ends=False, garbage=garbage if len(registered) == 1 else b"")
+
+    with directory(tmp_path, script) as (reader, _):
+        assert reader.wait(LONG)  # registered
+        assert reader.wait(LONG)  # broken
+        assert reader.wait(LONG)  # registered again
+        assert not reader.wait(SOON)
+        assert len(registered) == 2
+
+
 def test_the_notification_search_is_as_active_directory_wants_it(tmp_path: Path) -> None:
     """On the domain root: Active Directory takes no other filter than objectClass=*, and no page."""
     with directory(tmp_path, lambda _: Reply(ends=False)) as (reader, controller):
