@@ -18,6 +18,8 @@ from sync.errors import ErrorCode, PermanentError
 
 SOON: Final = timedelta(days=30)
 URGENT: Final = timedelta(days=7)
+EARLY: Final = timedelta(days=90)
+"""For a CA, whose successor has to reach the trust store, and everybody a new certificate."""
 
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _UNREADABLE: Final = "an application's certificate and key cannot be read: neither PEM nor PKCS#12 without a password"

@@ -23,7 +23,7 @@ from sync.core.list_scope import addresses_of
 from sync.core.person import Attribute
 from sync.core.revocation_list import MalformedListError, RevocationList
 from sync.errors import ErrorCode, PermanentError, SyncError, TemporaryError
-from sync.own_certificate import Expiry
+from sync.own_certificate import EARLY, Expiry
 from sync.ports import Recipients
 
 APPLICATION_ROLE = "Exchange.ManageAsApp"
@@ -34,7 +34,6 @@ WRITES = ("Set-Mailbox", "Set-MailUser", "Set-MailContact")
 PARAMETERS = ("UserCertificate", "UserSMimeCertificate")
 TOO_MUCH = ("Set-Mailbox", "ForwardingSmtpAddress")
 """What a role copied from Mail Recipients and not trimmed holds: with it our application could read anybody's mail."""
-_SOON = timedelta(days=90)
 
 
 class Level(StrEnum):
@@ -207,7 +206,7 @@ class Preflight:
                 yield Line(
                     check=check, level=Level.WARN, detail=detail, hint="Set-SmimeConfig -SMIMECertificateIssuingCA."
                 )
-        yield from (self._age(each, check) for each in held if each.not_after - self.now() < _SOON)
+        yield from (self._age(each, check) for each in held if each.not_after - self.now() < EARLY)
         yield Line(check=check, level=Level.OK if held else Level.WARN, detail=f"{len(held)} certificates")
 
     def _age(self, certificate: Certificate, check: str) -> Line:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from sync import settings
 from sync.core.path import TrustStore
 from sync.errors import SyncError
-from sync.own_certificate import Expiry, as_pem, good_until
+from sync.own_certificate import EARLY, Expiry, as_pem, good_until
 from sync.wiring.machine import read_text
-
-_NOTICE: Final = timedelta(days=90)
-"""A CA's successor has to reach the trust store, and everybody a new certificate."""
 
 
 def of_storage(config: settings.StorageSettings) -> Sequence[Expiry]:
@@ -46,7 +42,7 @@ def _authorities(trust: TrustStore, now: datetime) -> Iterator[Expiry]:
     for each in (*trust.anchors, *trust.intermediates):
         if each.certificate.not_after > now:
             name = f"the CA {each.certificate.subject_text}"
-            yield Expiry(name=name, at=each.certificate.not_after, notice=_NOTICE)
+            yield Expiry(name=name, at=each.certificate.not_after, notice=EARLY)
 
 
 def _read(name: str, pem: Callable[[], str]) -> Iterator[Expiry]:
