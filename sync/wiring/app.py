@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, Self
 
 from sync import __version__, envelope
 from sync.auditor import Auditor
@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The audit log, and for how many days an entry stays."""
+
+    log: AuditLog
+    days: int = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """The use cases, joined: what the triggers and the commands call."""
 
@@ -52,6 +60,59 @@ class App:
     failures: Failures
     trial: Callable[[str | None], Iterable[Line]] | None = None
     """What tries the tenant, where there is one."""
+
+    @classmethod
+    def joined(  # noqa: PLR0917 - what every use case needs
+        cls,
+        processor: Processor,
+        reconciler: Reconciler,
+        ledger: Ledger,
+        failures: Failures,
+        queue: StorageQueue | EmbeddedQueue,
+        clock: Callable[[], datetime],
+        losses: LossGuard,
+        kept: Kept,
+        opening: Callable[[str], Event] = envelope.parse,
+        /,
+        **more: Any,
+    ) -> Self:
+        """Join what deployed and embedded product have alike; `more` is what only one of them has."""
+        # SystemRandom: instances that were started from one image must not draw the same pauses.
+        jitter = random.SystemRandom().random
+        throttled = ThrottleWatch(losses.blobs)
+        receiver = Receiver(
+            processor=processor,
+            ledger=ledger,
+            failures=failures,
+            audit=kept.log,
+            queue=queue,
+            now=clock,
+            jitter=jitter,
+            opening=opening,
+            hearing=(throttled.hear,),
+        )
+        return cls(
+            receiver=receiver,
+            reconciler=reconciler,
+            explainer=Explainer(ledger=ledger, failures=failures, processor=processor, now=clock, opening=opening),
+            overseer=Overseer(
+                ledger=ledger,
+                failures=failures,
+                backlog=queue,
+                blobs=losses.blobs,
+                audit=kept.log,
+                pace=processor.pace,
+                throttled=throttled.last,
+                issuers=lambda: _issuers(processor.judging(clock()).trust),
+                now=clock,
+            ),
+            auditor=Auditor(log=kept.log, ledger=ledger, now=clock, days=kept.days),
+            losses=losses,
+            replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock),
+            restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),
+            failures=failures,
+            **more,
+        )
 
     def process(self, message: Message) -> Outcome:
         """Handle one message of the change queue. Raises TemporaryError when it must be delivered again."""
@@ -108,77 +169,6 @@ class App:
         """What may be said to whoever asks: that the settings are whole and the trust store is loaded."""
         context = self.receiver.processor.judging(now())
         return {"status": "ok", "version": __version__, "trustAnchors": len(context.trust.anchors)}
-
-
-class UseCases(TypedDict):
-    """The cloud side's use cases, which deployed and embedded product have alike."""
-
-    receiver: Receiver
-    reconciler: Reconciler
-    replayer: Replayer
-    restorer: Restorer
-    explainer: Explainer
-    auditor: Auditor
-    overseer: Overseer
-    losses: LossGuard
-    failures: Failures
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The audit log, and for how many days an entry stays."""
-
-    log: AuditLog
-    days: int = 400
-
-
-def use_cases(  # noqa: PLR0917 - what every use case needs
-    processor: Processor,
-    reconciler: Reconciler,
-    ledger: Ledger,
-    failures: Failures,
-    queue: StorageQueue | EmbeddedQueue,
-    clock: Callable[[], datetime],
-    losses: LossGuard,
-    kept: Kept,
-    opening: Callable[[str], Event] = envelope.parse,
-) -> UseCases:
-    """Join what deployed and embedded product have alike."""
-    # SystemRandom: instances that were started from one image must not draw the same pauses.
-    jitter = random.SystemRandom().random
-    throttled = ThrottleWatch(losses.blobs)
-    receiver = Receiver(
-        processor=processor,
-        ledger=ledger,
-        failures=failures,
-        audit=kept.log,
-        queue=queue,
-        now=clock,
-        jitter=jitter,
-        opening=opening,
-        hearing=(throttled.hear,),
-    )
-    return UseCases(
-        receiver=receiver,
-        reconciler=reconciler,
-        explainer=Explainer(ledger=ledger, failures=failures, processor=processor, now=clock, opening=opening),
-        overseer=Overseer(
-            ledger=ledger,
-            failures=failures,
-            backlog=queue,
-            blobs=losses.blobs,
-            audit=kept.log,
-            pace=processor.pace,
-            throttled=throttled.last,
-            issuers=lambda: _issuers(processor.judging(clock()).trust),
-            now=clock,
-        ),
-        auditor=Auditor(log=kept.log, ledger=ledger, now=clock, days=kept.days),
-        losses=losses,
-        replayer=Replayer(failures=failures, queue=queue, ledger=ledger, now=clock),
-        restorer=Restorer(ledger=ledger, history=processor.history, queue=queue, opening=opening),
-        failures=failures,
-    )
 
 
 def _issuers(trust: TrustStore) -> dict[str, str]:

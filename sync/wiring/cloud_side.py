@@ -26,7 +26,7 @@ from sync.reconciling.censuses import Censuses
 from sync.reconciling.limits import Limits
 from sync.resend import Asking
 from sync.wiring import own_certificates
-from sync.wiring.app import App, Kept, use_cases
+from sync.wiring.app import App, Kept
 from sync.wiring.judging import judging_policy, read_trust_store, revocation_sources
 from sync.wiring.machine import now, read_secret
 from sync.wiring.storage import blob_store, claim_store, shared_cache, storage_credential, storage_queue
@@ -116,17 +116,27 @@ def cloud_from(config: settings.CloudSettings) -> App:
         revoked=revocation.revoked if revocation else lambda: NOTHING_REVOKED,
         piece=timedelta(seconds=config.run_piece_seconds),
     )
-    cases = use_cases(processor, reconciler, ledger, failures, queue, now, losses, kept, opening)
+    app = App.joined(
+        processor,
+        reconciler,
+        ledger,
+        failures,
+        queue,
+        now,
+        losses,
+        kept,
+        opening,
+        trial=lambda outside: preflight(config, outside).lines(),
+    )
     canary = _canary(config, blobs)
-    if canary is not None:
-        cases["receiver"] = replace(cases["receiver"], hearing=(*cases["receiver"].hearing, canary.hear))
-    cases["overseer"] = replace(
-        cases["overseer"],
+    hearing = (*app.receiver.hearing, canary.hear) if canary is not None else app.receiver.hearing
+    overseer = replace(
+        app.overseer,
         canary=canary,
         docs=config.docs_url or "",
         ends=lambda: own_certificates.of_function(config, trust, now()),
     )
-    return App(**cases, trial=lambda outside: preflight(config, outside).lines())
+    return replace(app, receiver=replace(app.receiver, hearing=hearing), overseer=overseer)
 
 
 def _canary(config: settings.CloudSettings, blobs: BlobStore) -> CanaryWatch | None:

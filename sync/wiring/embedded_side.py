@@ -16,7 +16,7 @@ from sync.loss_guard import LossGuard
 from sync.processor import Processor
 from sync.reconciler import Reconciler
 from sync.reporting import Reporting
-from sync.wiring.app import App, Kept, use_cases
+from sync.wiring.app import App, Kept
 from sync.wiring.machine import now
 
 if TYPE_CHECKING:
@@ -73,8 +73,15 @@ def embedded(
         waiting=queue.count,
     )
     kept = Kept(log=EmbeddedAudit(database))
-    return Embedded(
-        **use_cases(processor, reconciler, ledger, failures, queue, clock, losses, kept),
+    return Embedded.joined(
+        processor,
+        reconciler,
+        ledger,
+        failures,
+        queue,
+        clock,
+        losses,
+        kept,
         agent=Agent(
             directory=LdifDirectory(directory),
             state=memory,
